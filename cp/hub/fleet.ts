@@ -1,0 +1,102 @@
+import type { Version } from "../store/store.ts";
+
+/** How a router stands to the committed version. */
+export type RouterStatus =
+  /** It serves the committed version. */
+  | "current"
+  /** It serves an older one, or none, and a push is on its way or waiting. */
+  | "behind"
+  /** It refused the committed version. */
+  | "rejected"
+  /** It got the committed version and has not answered within 30 s. */
+  | "unanswered"
+  /** The config does not fit into the one frame it can take. */
+  | "too_large"
+  /** What it serves belongs to another history than the store's: it is not pushed to. */
+  | "conflict"
+  /** It is not connected. */
+  | "gone";
+
+/** A router as the API shows it. Times are RFC 3339. */
+export interface RouterView {
+  readonly id: string;
+  /** Null where it did not say. */
+  readonly instance: string | null;
+  readonly address: string;
+  readonly connected: boolean;
+  readonly connected_since: string;
+  /** Null while it is connected. */
+  readonly gone_since: string | null;
+  /** True while another live router has the same id. */
+  readonly duplicate_id: boolean;
+  /** What it serves, as last announced or acked; null if unknown. */
+  readonly version: number | null;
+  readonly epoch: string | null;
+  readonly digest: string | null;
+  /** Whether what it serves is on its disk; null if it does not say. */
+  readonly durable: boolean | null;
+  readonly status: RouterStatus;
+  /** Why it rejected, or what else keeps it from being current. */
+  readonly error: string | null;
+  /** How far it is behind the committed version, and for how many seconds; null where it cannot be told. */
+  readonly lag: { readonly versions: number; readonly seconds: number } | null;
+  readonly last_pong: string | null;
+  readonly features: readonly string[];
+  /** The control plane process it is connected to; "" for a draft router nobody names. */
+  readonly control_plane: string;
+}
+
+/** How far a version has come (SPEC section 5, `?wait=applied`). */
+export interface Rollout {
+  /** How many routers serve this version or a newer one. */
+  readonly applied: number;
+  readonly rejected: readonly { readonly id: string; readonly error: string }[];
+  /** Routers that have not answered yet. */
+  readonly pending: readonly string[];
+  /** Routers connected at the commit, or since, that are connected no more. */
+  readonly gone: readonly string[];
+  readonly conflict: readonly string[];
+  readonly waited_ms: number;
+}
+
+/** Follows routers from before a commit on, so that none is missed that leaves right after it. */
+export interface RolloutWatch {
+  /** Waits until every router has answered for this version or a newer one, or the time is up. */
+  wait(
+    version: Pick<Version, "version" | "epoch">,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Rollout>;
+  /** Ends following; also after `wait`. */
+  end(): void;
+}
+
+/** What happens to routers, for `GET /v1/events`. */
+export interface FleetEvent {
+  readonly kind: "connected" | "applied" | "rejected" | "gone";
+  readonly router: RouterView;
+}
+
+/** What the routers in conflict announced: what a takeover has to be above of, and to supersede. */
+export interface ConflictSummary {
+  readonly count: number;
+  /** The highest version announced; 0 if none. */
+  readonly highestVersion: number;
+  readonly epochs: readonly string[];
+}
+
+/** The routers of this control plane and, through the roster, those of the others on its store. */
+export interface Fleet {
+  /** All routers, connected or gone, sorted by id. */
+  routers(): Promise<RouterView[]>;
+  /** The routers with this id: none, one, or several that are live at once. */
+  router(id: string): Promise<RouterView[]>;
+  /** Takes a router that is gone off the roster. */
+  forget(id: string): Promise<"forgotten" | "connected" | "unknown">;
+  /** Pushes the current config again, also where it was rejected; answers to how many connections. */
+  resend(id: string): number;
+  conflicts(): ConflictSummary;
+  /** Starts following; call it before the commit. */
+  follow(): RolloutWatch;
+  /** Hears of every event until the answered function is called. A listener must not throw. */
+  listen(listener: (event: FleetEvent) => void): () => void;
+}

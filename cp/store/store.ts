@@ -1,0 +1,152 @@
+import type { Config } from "../../shared/config.ts";
+
+/** What is known of a version without its config. */
+export interface VersionInfo {
+  /** 1, 2, 3 …; numbers may be skipped by a takeover, never reused. */
+  readonly version: number;
+  /** The history this version was committed in. */
+  readonly epoch: string;
+  /** `sha256:` and 64 hex digits. */
+  readonly digest: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  readonly author: string | null;
+  readonly message: string | null;
+  /** How many customers are assigned. */
+  readonly customers: number;
+  /** How many placements there are. */
+  readonly placements: number;
+}
+
+/** A committed version, whole and verified against its digest. */
+export interface Version extends VersionInfo {
+  readonly config: Config;
+}
+
+/** Where a store stands. */
+export interface Head {
+  /** 0 while nothing has been committed. */
+  readonly version: number;
+  readonly epoch: string;
+  /** Null while nothing has been committed. */
+  readonly digest: string | null;
+  /** The epochs this one replaces, its own predecessors and foreign ones, oldest first. */
+  readonly supersedes: readonly string[];
+}
+
+/** Who edits, and why: kept with the version. */
+export interface Attribution {
+  readonly author: string | null;
+  readonly message: string | null;
+}
+
+/**
+ * Makes the next config of the current one. It may run more than once, for concurrent edits, so it
+ * has no effects; what it throws ends the commit and reaches the caller.
+ */
+export type Edit = (current: Version | null) => Config;
+
+/** What a commit answers. */
+export interface Committed {
+  /** The version that holds the edit: the new one or, where nothing changed, the current one. */
+  readonly version: Version;
+  /** The version the edit was made of; null for the first. */
+  readonly previous: Version | null;
+  /** False where the edit changed nothing and so made no version. */
+  readonly changed: boolean;
+}
+
+/** A router as the roster keeps it, so that one that is gone stays listed. */
+export interface RouterRecord {
+  readonly id: string;
+  readonly instance: string | null;
+  /** The remote address it connected from. */
+  readonly address: string;
+  /** RFC 3339. */
+  readonly connectedSince: string;
+  /** RFC 3339; null while it is connected. */
+  readonly goneSince: string | null;
+  /** The control plane process it is or was connected to. */
+  readonly controlPlane: string;
+  /** RFC 3339: until when the record may be taken for live without having been written again. */
+  readonly liveUntil: string;
+  /** What it serves, as last announced or acked; null if unknown. */
+  readonly version: number | null;
+  readonly epoch: string | null;
+  readonly digest: string | null;
+  readonly durable: boolean | null;
+  readonly status: string;
+  readonly error: string | null;
+  /** RFC 3339; null before the first pong. */
+  readonly lastPong: string | null;
+}
+
+/**
+ * The versions of a routing config and the roster of routers. Everything that is committed survives
+ * `kill -9` an instant later; every read verifies its digest.
+ */
+export interface VersionStore {
+  /** Where the store stands, by a strong read: also what other processes committed. */
+  head(): Promise<Head>;
+  /** The newest version, by a strong read; null while the store is empty. */
+  current(): Promise<Version | null>;
+  /** One version, whole; null if there is none, or it is no longer kept. */
+  get(version: number): Promise<Version | null>;
+  /** Versions that are kept, newest first, below `before`. */
+  list(options: { before?: number; limit: number }): Promise<VersionInfo[]>;
+  /** Epoch and digest of a version: known for ever, also when the version is no longer kept. */
+  digestOf(version: number): Promise<{ epoch: string; digest: string } | null>;
+  /**
+   * Commits what `edit` makes of the current version. Concurrent commits, in this process and in
+   * others, all land, each as a version of its own, by a bounded compare-and-set loop.
+   *
+   * @throws {StoreUnavailable} if the database fails or the loop's bound is reached.
+   */
+  commit(edit: Edit, attribution: Attribution): Promise<Committed>;
+  /**
+   * Commits the current contents as version max(head, `above`) + 1 under a new epoch that supersedes
+   * the store's own, all it superseded, and `epochs`.
+   *
+   * @throws {EmptyStore} if there are no contents.
+   */
+  takeover(
+    options: { above: number; epochs: readonly string[] },
+    attribution: Attribution,
+  ): Promise<Committed>;
+  /**
+   * The head, now and after each change: by `watch`, and by a strong read every 2 s should a watch
+   * stall. Steps may be skipped, the newest never is. A failing read is retried for ever and told
+   * through the store's log. Ends when `signal` aborts.
+   */
+  watch(signal: AbortSignal): AsyncIterable<Head>;
+  /** All records of the roster, by id. */
+  routers(): Promise<RouterRecord[]>;
+  /** Writes records, in as few commits as the database allows. */
+  saveRouters(records: readonly RouterRecord[]): Promise<void>;
+  /** Forgets a router; false if it was not listed. */
+  deleteRouter(id: string): Promise<boolean>;
+  /** Ends background work and closes the database. */
+  close(): Promise<void>;
+}
+
+/** The database failed, is full, or too many edits compete: nothing was committed. Try again later. */
+export class StoreUnavailable extends Error {
+  override name = "StoreUnavailable";
+}
+
+/** What is stored does not match its digest. Names the key; nothing made of it is ever pushed. */
+export class StoreDamaged extends Error {
+  override name = "StoreDamaged";
+  /** The key of the damaged value, as text. */
+  readonly key: string;
+
+  constructor(message: string, key: string, options?: ErrorOptions) {
+    super(message, options);
+    this.key = key;
+  }
+}
+
+/** The call needs a committed version and there is none. */
+export class EmptyStore extends Error {
+  override name = "EmptyStore";
+}

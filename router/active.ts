@@ -1,0 +1,32 @@
+import type { Routes } from "./routes.ts";
+
+/** Where the config that is being served came from. */
+export type ConfigSource = "bootstrap" | "last_known_good" | "control_plane";
+
+/** The config that requests are routed by: one immutable object, replaced whole. */
+export interface ActiveConfig {
+  /** The committed version; 0 for a bootstrap config, which has none. */
+  readonly version: number;
+  /** The history the version belongs to; null for a bootstrap or a control plane that names none. */
+  readonly epoch: string | null;
+  /** `sha256:` and 64 hex digits over the canonical text. */
+  readonly digest: string;
+  readonly source: ConfigSource;
+  /** When it was applied, in milliseconds since the Unix epoch (for people). */
+  readonly appliedAt: number;
+  /** The same moment on the monotonic clock, in milliseconds (for ages). */
+  readonly appliedAtMonotonic: number;
+  readonly routes: Routes;
+}
+
+let active: ActiveConfig | null = null;
+
+/** The config being served, or null before there is one. A request calls this once. */
+export function activeConfig(): ActiveConfig | null {
+  return active;
+}
+
+/** Replaces the served config in one assignment; requests under way keep the one they read. */
+export function activate(next: ActiveConfig | null): void {
+  active = next === null ? null : Object.freeze(next);
+}

@@ -1,0 +1,343 @@
+import { createHash } from "node:crypto";
+import { type Bucket, CustomerMap } from "./customers.ts";
+import { endpointProblem } from "./endpoint.ts";
+import {
+  type JsonDocument,
+  type JsonValue,
+  pointer,
+  readJson,
+  show,
+} from "./json.ts";
+
+/** The full routing map, valid and immutable (SPEC section 3). */
+export interface Config {
+  readonly defaultPlacement: string;
+  /** Placement → endpoint. */
+  readonly endpoints: ReadonlyMap<string, string>;
+  /** Customer → placement. */
+  readonly customers: CustomerMap;
+}
+
+/** One thing that is wrong with a document. */
+export interface Problem {
+  /** JSON Pointer (RFC 6901) of the offending place; empty for the whole document. */
+  readonly pointer: string;
+  /** A sentence that names the offending value and the rule. */
+  readonly detail: string;
+}
+
+/** A valid config, or all that is wrong: the first 100 problems and how many more there are. */
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | {
+    readonly ok: false;
+    readonly problems: readonly Problem[];
+    readonly more: number;
+  };
+
+export const MAX_PLACEMENTS = 10_000;
+export const MAX_CUSTOMERS = 2_000_000;
+/** How many problems one answer lists. */
+export const MAX_PROBLEMS = 100;
+
+const FIELDS = [
+  "default_placement",
+  "customer_to_placement",
+  "placement_to_endpoint",
+];
+
+/** What is wrong with a customer's name, as a sentence; null if nothing is. */
+export function customerProblem(name: unknown): string | null {
+  return typeof name === "string" && /^[\x21-\x7e]{1,256}$/.test(name) &&
+      name !== "." &&
+      name !== ".."
+    ? null
+    : `Customer ${
+      show(name)
+    } must be 1 to 256 visible ASCII characters, and neither "." nor "..".`;
+}
+
+/** What is wrong with a placement's name, as a sentence; null if nothing is. */
+export function placementProblem(name: unknown): string | null {
+  return typeof name === "string" && /^[A-Za-z0-9._-]{1,128}$/.test(name) &&
+      name !== "." &&
+      name !== ".."
+    ? null
+    : `Placement ${
+      show(name)
+    } must be 1 to 128 of A-Z a-z 0-9 . _ - (as text), and neither "." nor "..".`;
+}
+
+/** Collects problems: keeps the first 100, counts the rest. */
+export class Problems {
+  readonly list: Problem[] = [];
+  more = 0;
+
+  add(pointer: string, detail: string): void {
+    if (this.list.length < MAX_PROBLEMS) this.list.push({ pointer, detail });
+    else this.more++;
+  }
+
+  get any(): boolean {
+    return this.list.length > 0;
+  }
+}
+
+/** Validates a JSON value as a config. One pass over the customers; nothing is changed. */
+export function parseConfig(value: JsonValue): ConfigResult {
+  const problems = new Problems();
+  if (!(value instanceof Map)) {
+    problems.add("", `A config must be an object, not ${show(value)}.`);
+    return { ok: false, problems: problems.list, more: 0 };
+  }
+  for (const name of value.keys()) {
+    if (!FIELDS.includes(name)) {
+      problems.add(
+        pointer("", name),
+        `${show(name)} is not a field of a config; the fields are ${
+          FIELDS.join(", ")
+        }.`,
+      );
+    }
+  }
+  const endpoints = parseEndpoints(
+    value.get("placement_to_endpoint"),
+    problems,
+  );
+  const defaultPlacement = parseDefault(
+    value.get("default_placement"),
+    endpoints,
+    problems,
+  );
+  const customers = parseCustomers(
+    value.get("customer_to_placement"),
+    endpoints,
+    problems,
+  );
+  if (problems.any) {
+    return { ok: false, problems: problems.list, more: problems.more };
+  }
+  return {
+    ok: true,
+    config: Object.freeze({
+      defaultPlacement,
+      endpoints,
+      customers: CustomerMap.from(customers as Map<string, string>),
+    }),
+  };
+}
+
+function parseEndpoints(
+  value: JsonValue | undefined,
+  problems: Problems,
+): ReadonlyMap<string, string> {
+  const at = "/placement_to_endpoint";
+  const endpoints = new Map<string, string>();
+  if (!(value instanceof Map)) {
+    problems.add(at, objectExpected("placement_to_endpoint", value));
+    return endpoints;
+  }
+  if (value.size > MAX_PLACEMENTS) {
+    problems.add(
+      at,
+      `A config holds at most ${MAX_PLACEMENTS} placements, not ${value.size}.`,
+    );
+  }
+  for (const [name, endpoint] of value) {
+    const problem = placementProblem(name);
+    if (problem !== null) problems.add(pointer(at, name), problem);
+    const wrong = typeof endpoint === "string"
+      ? endpointProblem(endpoint)
+      : "is not text";
+    if (wrong !== null) {
+      problems.add(
+        pointer(at, name),
+        `Endpoint ${show(endpoint)} of placement ${show(name)} ${wrong}.`,
+      );
+    }
+    // Also where it is wrong: who refers to this placement has made no second mistake.
+    endpoints.set(name, endpoint as string);
+  }
+  return endpoints;
+}
+
+function parseDefault(
+  value: JsonValue | undefined,
+  endpoints: ReadonlyMap<string, string>,
+  problems: Problems,
+): string {
+  const at = "/default_placement";
+  if (value === undefined) {
+    problems.add(at, "The field default_placement is missing.");
+  } else if (typeof value !== "string") {
+    problems.add(
+      at,
+      `default_placement must be the name of a placement, not ${show(value)}.`,
+    );
+  } else if (!endpoints.has(value)) {
+    problems.add(
+      at,
+      `Default placement ${show(value)} is not in placement_to_endpoint.`,
+    );
+  }
+  return value as string;
+}
+
+function parseCustomers(
+  value: JsonValue | undefined,
+  endpoints: ReadonlyMap<string, string>,
+  problems: Problems,
+): ReadonlyMap<string, JsonValue> {
+  const at = "/customer_to_placement";
+  if (!(value instanceof Map)) {
+    problems.add(at, objectExpected("customer_to_placement", value));
+    return new Map();
+  }
+  if (value.size > MAX_CUSTOMERS) {
+    problems.add(
+      at,
+      `A config holds at most ${MAX_CUSTOMERS} customers, not ${value.size}.`,
+    );
+    return value;
+  }
+  for (const [customer, placement] of value) {
+    const problem = customerProblem(customer);
+    if (problem !== null) problems.add(pointer(at, customer), problem);
+    if (typeof placement !== "string" || !endpoints.has(placement)) {
+      problems.add(
+        pointer(at, customer),
+        unknownPlacement(customer, placement),
+      );
+    }
+  }
+  return value;
+}
+
+function objectExpected(name: string, value: JsonValue | undefined): string {
+  return value === undefined
+    ? `The field ${name} is missing.`
+    : `${name} must be an object, not ${show(value)}.`;
+}
+
+/** The sentence about a customer whose placement is not in the config. */
+export function unknownPlacement(customer: string, placement: unknown): string {
+  return typeof placement === "string"
+    ? `Customer ${show(customer)} is assigned to placement ${
+      show(placement)
+    }, which is not in placement_to_endpoint.`
+    : `Customer ${
+      show(customer)
+    } must be assigned to the name of a placement, not ${show(placement)}.`;
+}
+
+/**
+ * Validates a document as a config; a key that stands twice is a problem of its own.
+ * `at` is the pointer of the config in the document.
+ */
+export function parseConfigDocument(document: JsonDocument): ConfigResult {
+  const result = parseConfig(document.value);
+  if (document.repeated.length === 0) return result;
+  const problems = new Problems();
+  for (const repeated of document.repeated) {
+    problems.add(repeated, repeatedKey(repeated));
+  }
+  if (!result.ok) {
+    for (const problem of result.problems) {
+      problems.add(problem.pointer, problem.detail);
+    }
+    problems.more += result.more;
+  }
+  return { ok: false, problems: problems.list, more: problems.more };
+}
+
+/** The sentence about a key that stands twice. */
+export function repeatedKey(at: string): string {
+  return `The key at ${at} stands more than once in its object.`;
+}
+
+/**
+ * Reads and validates the text of a config file or a pushed config.
+ *
+ * @throws {JsonSyntaxError} if the text is not JSON.
+ */
+export function parseConfigText(text: string): ConfigResult {
+  return parseConfigDocument(readJson(text));
+}
+
+/** Problems as one line for a log or an ack. */
+export function problemsLine(
+  problems: readonly Problem[],
+  more: number,
+): string {
+  const line = problems.map(({ pointer, detail }) =>
+    `${pointer || "/"}: ${detail}`
+  ).join(" ");
+  return more === 0 ? line : `${line} And ${more} more.`;
+}
+
+/** The part of the canonical text behind the customers, from `},"default_placement"` on. */
+export function canonicalTail(
+  config: Pick<Config, "defaultPlacement" | "endpoints">,
+): string {
+  const names = [...config.endpoints.keys()].sort();
+  const pairs = names.map((name) =>
+    `"${name}":${JSON.stringify(config.endpoints.get(name))}`
+  );
+  return `},"default_placement":"${config.defaultPlacement}","placement_to_endpoint":{${
+    pairs.join(",")
+  }}}`;
+}
+
+/** What the canonical text begins with. */
+export const CANONICAL_HEAD = '{"customer_to_placement":{';
+
+/** The one fixed text of a config (SPEC section 3): a JSON text without white space. */
+export function canonicalText(config: Config): string {
+  const fragments: string[] = [];
+  for (const { fragment } of config.customers.buckets) {
+    if (fragment !== "") fragments.push(fragment);
+  }
+  return CANONICAL_HEAD + fragments.join(",") + canonicalTail(config);
+}
+
+/** The digest of a config: `sha256:` and 64 hex digits (SPEC section 3). Only buckets never hashed before are hashed. */
+export function configDigest(config: Config): string {
+  return digestOf(
+    createHash("sha256").update(canonicalTail(config), "latin1").digest(),
+    config.customers.buckets,
+  );
+}
+
+/** The digest from its parts: SHA-256 of the tail, and the buckets. */
+export function digestOf(
+  tail: Uint8Array,
+  buckets: readonly Pick<Bucket, "digest">[],
+): string {
+  const parts = new Uint8Array(32 * (1 + buckets.length));
+  parts.set(tail, 0);
+  for (const [index, bucket] of buckets.entries()) {
+    parts.set(bucket.digest, 32 * (index + 1));
+  }
+  return `sha256:${createHash("sha256").update(parts).digest("hex")}`;
+}
+
+/** A config as plain JSON-ready data; the map of customers has no prototype, so any name is safe. */
+export function configJson(config: Config): {
+  default_placement: string;
+  customer_to_placement: Record<string, string>;
+  placement_to_endpoint: Record<string, string>;
+} {
+  const customers: Record<string, string> = Object.create(null);
+  for (const [customer, placement] of config.customers.entries()) {
+    customers[customer] = placement;
+  }
+  const endpoints: Record<string, string> = Object.create(null);
+  for (const [placement, endpoint] of config.endpoints) {
+    endpoints[placement] = endpoint;
+  }
+  return {
+    default_placement: config.defaultPlacement,
+    customer_to_placement: customers,
+    placement_to_endpoint: endpoints,
+  };
+}

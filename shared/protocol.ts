@@ -1,0 +1,405 @@
+/**
+ * The push protocol between a control plane and its routers. PROTOCOL.md beside this file is the
+ * contract; this is its twin in code, used by both ends. Only `parse…` and `encode…` cross the wire.
+ */
+import {
+  type JsonDocument,
+  JsonSyntaxError,
+  type JsonValue,
+  readJson,
+  show,
+} from "./json.ts";
+
+/** The path a router connects to. */
+export const CONNECT_PATH = "/v1/connect";
+
+/** The subprotocol of routers that take a config in parts. */
+export const SUBPROTOCOL = "signalbox.v1";
+
+/** A frame has to stay below this many bytes: the runtime takes no larger one. */
+export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+/** The largest part of a config, in bytes. */
+export const MAX_PART_BYTES = 256 * 1024;
+
+/** The largest message a router may send: acks carry up to 100 problems, and nothing else is long. */
+export const MAX_ROUTER_MESSAGE_BYTES = 1024 * 1024;
+
+/** The longest error an ack carries, in characters; the rest is cut. */
+export const MAX_ERROR_LENGTH = 64 * 1024;
+
+/** The codes a connection is closed with. */
+export const CLOSE = {
+  /** What came is not JSON, or breaks the shape of a known type. */
+  malformed: 4400,
+  unauthorized: 4401,
+  /** Nothing was heard for too long. */
+  heartbeatMissed: 4408,
+  /** A newer connection of the same id and instance took over. */
+  replaced: 4409,
+  tooLarge: 4413,
+  /** The server is restarting; a client may not send it. */
+  restarting: 1012,
+} as const;
+
+/** A config in one text frame. */
+export interface ConfigUpdate {
+  readonly type: "config_update";
+  readonly version: number;
+  /** Not validated: `parseConfigDocument` does that. */
+  readonly config: JsonDocument;
+  /** Null from a draft control plane. */
+  readonly epoch: string | null;
+  readonly digest: string | null;
+  readonly supersedes: readonly string[];
+}
+
+/** Announces a config in parts: binary frames follow, `bytes` in all, one gzip member of the canonical text. */
+export interface ConfigBegin {
+  readonly type: "config_begin";
+  readonly version: number;
+  readonly epoch: string;
+  readonly digest: string;
+  readonly supersedes: readonly string[];
+  readonly encoding: "gzip";
+  /** Size of the gzip member. */
+  readonly bytes: number;
+}
+
+/** Asks for a pong, and tells what this router should be serving. */
+export interface Ping {
+  readonly type: "ping";
+  /** Null from a draft control plane, and 0 while its store is empty. */
+  readonly version: number | null;
+  readonly epoch: string | null;
+}
+
+/** What a control plane says. */
+export type ToRouter = ConfigUpdate | ConfigBegin | Ping;
+
+/** A router's answer to a push. */
+export interface Ack {
+  readonly type: "ack";
+  readonly version: number;
+  readonly status: "applied" | "rejected";
+  /** Why it was rejected: all problems. */
+  readonly error: string | null;
+  readonly epoch: string | null;
+  /** False: applied, but not on the router's disk. Null if it does not say. */
+  readonly durable: boolean | null;
+}
+
+/** The answer to a ping, with what the router serves. */
+export interface Pong {
+  readonly type: "pong";
+  readonly version: number | null;
+  readonly epoch: string | null;
+}
+
+/** No request still running on the router would go elsewhere under this version. */
+export interface Drained {
+  readonly type: "drained";
+  readonly version: number;
+}
+
+/** What a router says. */
+export type ToControlPlane = Ack | Pong | Drained;
+
+/** What came over the wire. Unknown types are to be ignored and counted; malformed ones end the connection. */
+export type Parsed<M> =
+  | { readonly kind: "message"; readonly message: M }
+  | { readonly kind: "unknown"; readonly type: string }
+  | { readonly kind: "malformed"; readonly reason: string };
+
+/** Parses a text frame from a control plane. Never throws. */
+export function parseToRouter(text: string): Parsed<ToRouter> {
+  return parse(text, "/config", (type, fields, repeated) => {
+    switch (type) {
+      case "config_update":
+        return {
+          type,
+          version: fields.version(1),
+          config: { value: fields.required("config"), repeated },
+          epoch: fields.text("epoch", EPOCH),
+          digest: fields.text("digest", DIGEST),
+          supersedes: fields.epochs("supersedes"),
+        };
+      case "config_begin":
+        return {
+          type,
+          version: fields.version(1),
+          epoch: fields.text("epoch", EPOCH) ?? fields.missing("epoch"),
+          digest: fields.text("digest", DIGEST) ?? fields.missing("digest"),
+          supersedes: fields.epochs("supersedes"),
+          encoding: fields.oneOf("encoding", ["gzip"]),
+          bytes: fields.whole("bytes", 1) ?? fields.missing("bytes"),
+        };
+      case "ping":
+        return {
+          type,
+          version: fields.whole("version", 0),
+          epoch: fields.text("epoch", EPOCH),
+        };
+      default:
+        return null;
+    }
+  });
+}
+
+/** Parses a text frame from a router. Never throws. */
+export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
+  return parse(text, null, (type, fields) => {
+    switch (type) {
+      case "ack":
+        return {
+          type,
+          version: fields.version(1),
+          status: fields.oneOf("status", ["applied", "rejected"]),
+          error: fields.text("error", null)?.slice(0, MAX_ERROR_LENGTH) ?? null,
+          epoch: fields.text("epoch", EPOCH),
+          durable: fields.flag("durable"),
+        };
+      case "pong":
+        return {
+          type,
+          version: fields.whole("version", 0),
+          epoch: fields.text("epoch", EPOCH),
+        };
+      case "drained":
+        return { type, version: fields.version(1) };
+      default:
+        return null;
+    }
+  });
+}
+
+/** A `config_update` around a config's canonical text. */
+export function encodeConfigUpdate(
+  message: Omit<ConfigUpdate, "type" | "config">,
+  configText: string,
+): string {
+  const { version, epoch, digest, supersedes } = message;
+  const rest = JSON.stringify({
+    ...(epoch === null ? {} : { epoch }),
+    ...(digest === null ? {} : { digest }),
+    ...(supersedes.length === 0 ? {} : { supersedes }),
+  });
+  const tail = rest === "{}" ? "}" : `,${rest.slice(1)}`;
+  return `{"type":"config_update","version":${version},"config":${configText}${tail}`;
+}
+
+/** The text of a message other than `config_update`; what is null is left out. */
+export function encode(message: ConfigBegin | Ping | ToControlPlane): string {
+  return JSON.stringify(
+    message,
+    (_key, value) => value === null ? undefined : value,
+  );
+}
+
+const EPOCH = /^[A-Za-z0-9._:-]{1,64}$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const ROUTER_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** What a message's shape breaks; never leaves this file. */
+class Malformed extends Error {}
+
+function parse<M>(
+  text: string,
+  configAt: string | null,
+  build: (
+    type: string,
+    fields: Fields,
+    repeated: readonly string[],
+  ) => M | null,
+): Parsed<M> {
+  try {
+    const { value, repeated } = readJson(text);
+    if (!(value instanceof Map)) {
+      throw new Malformed(`a message is an object, not ${show(value)}`);
+    }
+    // Keys that stand twice inside the config make the config invalid, not the message malformed:
+    // the router then says `rejected` and keeps its connection.
+    const inConfig = repeated.filter((at) =>
+      configAt !== null && at.startsWith(`${configAt}/`)
+    );
+    if (inConfig.length < repeated.length) {
+      throw new Malformed(`a key stands twice: ${repeated}`);
+    }
+    const type = value.get("type");
+    if (typeof type !== "string") {
+      throw new Malformed(`"type" must be text, not ${show(type)}`);
+    }
+    const configRepeated = inConfig.map((at) => at.slice(configAt!.length));
+    const message = build(type, new Fields(type, value), configRepeated);
+    return message === null
+      ? { kind: "unknown", type }
+      : { kind: "message", message };
+  } catch (error) {
+    if (error instanceof Malformed || error instanceof JsonSyntaxError) {
+      return { kind: "malformed", reason: error.message };
+    }
+    throw error;
+  }
+}
+
+/** Reads the fields of a message; unknown ones are ignored, so that fleets can run mixed releases. */
+class Fields {
+  readonly #type: string;
+  readonly #fields: ReadonlyMap<string, JsonValue>;
+
+  constructor(type: string, fields: ReadonlyMap<string, JsonValue>) {
+    this.#type = type;
+    this.#fields = fields;
+  }
+
+  required(name: string): JsonValue {
+    return this.#fields.get(name) ?? this.missing(name);
+  }
+
+  missing(name: string): never {
+    throw new Malformed(`${this.#type} without "${name}"`);
+  }
+
+  version(min: number): number {
+    return this.whole("version", min) ?? this.missing("version");
+  }
+
+  whole(name: string, min: number): number | null {
+    const value = this.#fields.get(name) ?? null;
+    if (value === null) return null;
+    if (
+      typeof value !== "number" || !Number.isSafeInteger(value) || value < min
+    ) {
+      this.#wrong(name, `a whole number from ${min}`);
+    }
+    return value;
+  }
+
+  text(name: string, pattern: RegExp | null): string | null {
+    const value = this.#fields.get(name) ?? null;
+    if (value === null) return null;
+    if (typeof value !== "string") this.#wrong(name, "text");
+    if (pattern !== null && !pattern.test(value)) {
+      this.#wrong(name, `of the form ${pattern.source}`);
+    }
+    return value;
+  }
+
+  flag(name: string): boolean | null {
+    const value = this.#fields.get(name) ?? null;
+    if (value !== null && typeof value !== "boolean") {
+      this.#wrong(name, "true or false");
+    }
+    return value;
+  }
+
+  oneOf<const T extends string>(name: string, values: readonly T[]): T {
+    const value = this.required(name);
+    return values.find((one) => one === value) ??
+      this.#wrong(name, `one of ${values.join(", ")}`);
+  }
+
+  epochs(name: string): readonly string[] {
+    const value = this.#fields.get(name) ?? null;
+    if (value === null) return [];
+    if (!Array.isArray(value)) this.#wrong(name, "a list of epochs");
+    return value.map((epoch) =>
+      typeof epoch === "string" && EPOCH.test(epoch)
+        ? epoch
+        : this.#wrong(name, "a list of epochs")
+    );
+  }
+
+  #wrong(name: string, rule: string): never {
+    throw new Malformed(
+      `"${name}" of ${this.#type} must be ${rule}, not ${
+        show(this.#fields.get(name))
+      }`,
+    );
+  }
+}
+
+/** What a router tells of itself when it connects, as query parameters; a draft router tells nothing. */
+export interface Announcement {
+  readonly id: string | null;
+  /** Random, one for each process start. */
+  readonly instance: string | null;
+  /** What it serves; all null on a bootstrap config. */
+  readonly epoch: string | null;
+  readonly version: number | null;
+  readonly digest: string | null;
+  readonly features: readonly string[];
+}
+
+/** Reads an announcement, or says all that is wrong with it. Unknown parameters are ignored. */
+export function parseAnnouncement(
+  query: URLSearchParams,
+):
+  | { readonly ok: true; readonly announcement: Announcement }
+  | { readonly ok: false; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const take = (name: string, pattern: RegExp, rule: string): string | null => {
+    const values = query.getAll(name);
+    if (values.length === 0) return null;
+    if (values.length === 1 && pattern.test(values[0]!)) return values[0]!;
+    problems.push(
+      `${name} must be given once and be ${rule}, not ${
+        show(values.join(", "))
+      }`,
+    );
+    return null;
+  };
+  const id = take("id", ROUTER_ID, "1 to 128 of A-Z a-z 0-9 . _ : -");
+  const instance = take(
+    "instance",
+    ROUTER_ID,
+    "1 to 128 of A-Z a-z 0-9 . _ : -",
+  );
+  const epoch = take("epoch", EPOCH, "1 to 64 of A-Z a-z 0-9 . _ : -");
+  const version = take(
+    "version",
+    /^[1-9][0-9]{0,15}$/,
+    "a whole number from 1",
+  );
+  const digest = take("digest", DIGEST, "sha256: and 64 hex digits");
+  const features = take(
+    "features",
+    /^[a-z0-9_.,-]{0,256}$/,
+    "a comma list of names",
+  );
+  if (version !== null && !Number.isSafeInteger(Number(version))) {
+    problems.push(
+      `version must be at most ${Number.MAX_SAFE_INTEGER}, not ${version}`,
+    );
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    announcement: {
+      id,
+      instance,
+      epoch,
+      version: version === null ? null : Number(version),
+      digest,
+      features: features ? features.split(",") : [],
+    },
+  };
+}
+
+/** The query parameters of an announcement; what is null or empty is left out. */
+export function encodeAnnouncement(
+  announcement: Announcement,
+): URLSearchParams {
+  const query = new URLSearchParams();
+  const { features, ...rest } = announcement;
+  for (const [name, value] of Object.entries(rest)) {
+    if (value !== null) query.set(name, String(value));
+  }
+  if (features.length > 0) query.set("features", features.join(","));
+  return query;
+}
+
+/** Whether text may be a router's id. */
+export function isRouterId(text: string): boolean {
+  return ROUTER_ID.test(text);
+}
