@@ -124,7 +124,7 @@ function parseListenAddress(text: string): ListenAddress | undefined {
   return { hostname, port };
 }
 
-/** Any text; it may not be empty. */
+/** Any text. */
 export function text() {
   return transformed((text) => text, "text");
 }
@@ -139,17 +139,17 @@ export function secret() {
   return schema;
 }
 
-/** A comma list; each part is trimmed and must satisfy the rule. */
+/** A comma list; each part is trimmed and must satisfy the rule. Empty text is an empty list. */
 export function list(valid: (part: string) => boolean, rule: string) {
   return transformed((text) => {
-    const parts = text.split(",").map((part) => part.trim());
+    const parts = text === "" ? [] : text.split(",").map((part) => part.trim());
     return parts.every(valid) ? parts : undefined;
   }, `a comma list, each part ${rule}`);
 }
 
 function transformed<T>(parse: (text: string) => T | undefined, rule: string) {
   return z.string().transform((text, context): T => {
-    const value = text === "" ? undefined : parse(text);
+    const value = parse(text);
     if (value !== undefined) return value;
     context.addIssue({ code: "custom", message: rule });
     return z.NEVER;
