@@ -1,0 +1,18 @@
+# Control plane and router in one image; which of them runs is the command:
+#   docker run … signalbox cp        docker run … signalbox router
+FROM denoland/deno:2.9.6
+
+WORKDIR /app
+COPY deno.json deno.lock ./
+COPY shared shared
+COPY cp cp
+COPY router router
+RUN deno install --frozen --entrypoint cp/main.ts router/main.ts \
+  && mkdir data && chown deno:deno data
+
+USER deno
+VOLUME /app/data
+EXPOSE 8080 8081 9080
+# `deno task` passes SIGTERM on, so `docker stop` is a graceful stop.
+ENTRYPOINT ["deno", "task"]
+CMD ["cp"]
