@@ -303,7 +303,7 @@ export function canonicalText(config: Config): string {
 /** The digest of a config: `sha256:` and 64 hex digits (SPEC section 3). Only buckets never hashed before are hashed. */
 export function configDigest(config: Config): string {
   return digestOf(
-    createHash("sha256").update(canonicalTail(config), "latin1").digest(),
+    createHash("sha256").update(canonicalTail(config)).digest(),
     config.customers.buckets,
   );
 }

@@ -55,7 +55,7 @@ export class Bucket {
 
   /** SHA-256 of the fragment, 32 bytes; made when first asked for. */
   get digest(): Uint8Array {
-    return this.#digest ??= createHash("sha256").update(this.fragment, "latin1")
+    return this.#digest ??= createHash("sha256").update(this.fragment)
       .digest();
   }
 

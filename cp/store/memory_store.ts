@@ -1,0 +1,187 @@
+import { type Config, configDigest } from "../../shared/config.ts";
+import type { Logger } from "../../shared/log.ts";
+import { Alarm, watchHead } from "./head_watch.ts";
+import {
+  type Attribution,
+  type Committed,
+  type Edit,
+  type Head,
+  type RouterRecord,
+  StoreUnavailable,
+  type Version,
+  type VersionInfo,
+  type VersionStore,
+} from "./store.ts";
+import {
+  checkAttribution,
+  checkKeepVersions,
+  checkLimit,
+  checkTakeover,
+  currentContents,
+  emptyHead,
+  keptRouter,
+  nextHead,
+  nextInfo,
+  type Takeover,
+} from "./version_info.ts";
+
+/** What several stores may share, as several processes share a database. */
+export class MemoryDatabase {
+  head: Head = emptyHead();
+  /** Changes with the head. */
+  stamp = 0;
+  /** Versions that are kept, oldest first. */
+  readonly versions = new Map<number, Version>();
+  readonly digests = new Map<number, { epoch: string; digest: string }>();
+  readonly routers = new Map<string, RouterRecord>();
+  readonly alarms = new Set<Alarm>();
+}
+
+/** How a {@linkcode MemoryStore} is made. */
+export interface MemoryStoreOptions {
+  /** How many of the newest versions are kept, at least 1. */
+  readonly keepVersions: number;
+  readonly log: Logger;
+  /**
+   * The memory it is in.
+   *
+   * @default {its own}
+   */
+  readonly database?: MemoryDatabase;
+}
+
+/** A store in memory, for tests: what {@linkcode KvStore} does, but nothing survives the process. */
+export class MemoryStore implements VersionStore {
+  readonly #options: MemoryStoreOptions;
+  readonly #database: MemoryDatabase;
+  readonly #closing = new AbortController();
+
+  constructor(options: MemoryStoreOptions) {
+    checkKeepVersions(options.keepVersions);
+    this.#options = options;
+    this.#database = options.database ?? new MemoryDatabase();
+  }
+
+  async head(): Promise<Head> {
+    return (await this.#open()).head;
+  }
+
+  async current(): Promise<Version | null> {
+    const { versions, head } = await this.#open();
+    return versions.get(head.version) ?? null;
+  }
+
+  async get(version: number): Promise<Version | null> {
+    return (await this.#open()).versions.get(version) ?? null;
+  }
+
+  async list(
+    options: { before?: number; limit: number },
+  ): Promise<VersionInfo[]> {
+    const { before = Infinity, limit } = options;
+    checkLimit(limit);
+    const { versions } = await this.#open();
+    return [...versions.values()].reverse()
+      .filter(({ version }) => version < before)
+      .slice(0, limit)
+      .map(({ config: _, ...info }) => info);
+  }
+
+  async digestOf(
+    version: number,
+  ): Promise<{ epoch: string; digest: string } | null> {
+    return (await this.#open()).digests.get(version) ?? null;
+  }
+
+  async commit(edit: Edit, attribution: Attribution): Promise<Committed> {
+    return await this.#commit(edit, attribution, null);
+  }
+
+  async takeover(
+    options: { above: number; epochs: readonly string[] },
+    attribution: Attribution,
+  ): Promise<Committed> {
+    checkTakeover(options);
+    return await this.#commit(currentContents, attribution, options);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {
+    const alarm = new Alarm();
+    const { alarms } = this.#database;
+    alarms.add(alarm);
+    try {
+      yield* watchHead({
+        read: async () => {
+          const { head, stamp } = await this.#open();
+          return { head, stamp: String(stamp) };
+        },
+        // The alarms tell of every change, so this one never does.
+        changes: () => new ReadableStream(),
+        intervalMs: 2000,
+        log: this.#options.log,
+      }, { alarm, signal: AbortSignal.any([signal, this.#closing.signal]) });
+    } finally {
+      alarms.delete(alarm);
+    }
+  }
+
+  async routers(): Promise<RouterRecord[]> {
+    const { routers } = await this.#open();
+    return [...routers.values()].sort((a, b) => a.id < b.id ? -1 : 1);
+  }
+
+  async saveRouters(records: readonly RouterRecord[]): Promise<void> {
+    const { routers } = await this.#open();
+    for (const record of records) routers.set(record.id, keptRouter(record));
+  }
+
+  async deleteRouter(id: string): Promise<boolean> {
+    return (await this.#open()).routers.delete(id);
+  }
+
+  close(): Promise<void> {
+    this.#closing.abort();
+    return Promise.resolve();
+  }
+
+  /** The memory, in a later turn, as a database would be. */
+  async #open(): Promise<MemoryDatabase> {
+    await Promise.resolve();
+    if (this.#closing.signal.aborted) {
+      throw new StoreUnavailable("Cannot use the store: it is closed");
+    }
+    return this.#database;
+  }
+
+  async #commit(
+    edit: Edit,
+    attribution: Attribution,
+    takeover: Takeover | null,
+  ): Promise<Committed> {
+    checkAttribution(attribution);
+    const database = await this.#open();
+    // Nothing is awaited from here on, so nobody else commits.
+    const previous = database.versions.get(database.head.version) ?? null;
+    const config: Config = edit(previous);
+    const digest = configDigest(config);
+    if (takeover === null && previous?.digest === digest) {
+      return { version: previous, previous, changed: false };
+    }
+    const info = nextInfo(database.head, digest, {
+      config,
+      attribution,
+      takeover,
+    });
+    const version = Object.freeze({ ...info, config });
+    database.head = nextHead(database.head, info, takeover);
+    database.stamp++;
+    database.versions.set(info.version, version);
+    database.digests.set(info.version, { epoch: info.epoch, digest });
+    for (const dropped of database.versions.keys()) {
+      if (database.versions.size <= this.#options.keepVersions) break;
+      database.versions.delete(dropped);
+    }
+    for (const alarm of database.alarms) alarm.ring();
+    return { version, previous, changed: true };
+  }
+}

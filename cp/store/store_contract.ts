@@ -1,0 +1,489 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Config, configDigest } from "../../shared/config.ts";
+import { CustomerMap } from "../../shared/customers.ts";
+import {
+  EmptyStore,
+  type Head,
+  type RouterRecord,
+  StoreUnavailable,
+  type VersionStore,
+} from "./store.ts";
+
+/** One place for versions that several stores can be opened on, each as if by a process of its own. */
+export interface StorePlace {
+  open(options?: { keepVersions?: number }): Promise<VersionStore>;
+  /** Closes all stores that were opened and removes the place. */
+  remove(): PromiseLike<void>;
+}
+
+const NOBODY = { author: null, message: null };
+
+/** A log that says nothing. */
+export const SILENT = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+};
+
+/** A config with these customers; the default placement is `a`. */
+export function configOf(
+  customers: Record<string, string>,
+  placements: readonly string[] = ["a", "b"],
+): Config {
+  return {
+    defaultPlacement: "a",
+    endpoints: new Map(placements.map((p) => [p, `http://${p}.example:9000`])),
+    customers: CustomerMap.from(Object.entries(customers)),
+  };
+}
+
+/** An edit that assigns one customer. */
+export function assign(
+  customer: string,
+  placement: string | null,
+): (current: { config: Config } | null) => Config {
+  return (current) => {
+    const config = current?.config ?? configOf({});
+    return {
+      ...config,
+      customers: config.customers.with([[customer, placement]]),
+    };
+  };
+}
+
+/** The customers of a config as a plain object. */
+export function customersOf(config: Config): Record<string, string> {
+  return Object.fromEntries(config.customers.entries());
+}
+
+/** A router's record. */
+export function routerOf(
+  id: string,
+  changes: Partial<RouterRecord> = {},
+): RouterRecord {
+  return {
+    id,
+    instance: "i-1",
+    address: "10.0.0.1:5000",
+    connectedSince: "2026-01-01T00:00:00.000Z",
+    goneSince: null,
+    controlPlane: "cp-1",
+    liveUntil: "2026-01-01T00:00:12.000Z",
+    version: 1,
+    epoch: "e",
+    digest: null,
+    durable: true,
+    status: "current",
+    error: null,
+    lastPong: null,
+    ...changes,
+  };
+}
+
+/** What every {@linkcode VersionStore} does. */
+export function testStore(
+  name: string,
+  makePlace: () => Promise<StorePlace>,
+): void {
+  function test(
+    what: string,
+    run: (store: VersionStore, place: StorePlace) => Promise<void>,
+    options?: { keepVersions?: number },
+  ): void {
+    Deno.test(`${name} ${what}`, async () => {
+      const place = await makePlace();
+      try {
+        await run(await place.open(options), place);
+      } finally {
+        await place.remove();
+      }
+    });
+  }
+
+  test("is empty at first and has an epoch", async (store) => {
+    const head = await store.head();
+    assert.equal(head.version, 0);
+    assert.equal(head.digest, null);
+    assert.deepEqual(head.supersedes, []);
+    assert.match(head.epoch, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(await store.head(), head);
+    assert.equal(await store.current(), null);
+    assert.equal(await store.get(1), null);
+    assert.equal(await store.digestOf(1), null);
+    assert.deepEqual(await store.list({ limit: 10 }), []);
+  });
+
+  test("commit() makes version after version", async (store) => {
+    const { epoch } = await store.head();
+    const first = await store.commit((current) => {
+      assert.equal(current, null);
+      return configOf({ acme: "b", "__proto__": "a" });
+    }, { author: "ann", message: "grüße ✓" });
+    assert.equal(first.changed, true);
+    assert.equal(first.previous, null);
+    assert.equal(first.version.version, 1);
+    assert.equal(first.version.epoch, epoch);
+    assert.equal(first.version.author, "ann");
+    assert.equal(first.version.message, "grüße ✓");
+    assert.equal(first.version.placements, 2);
+    assert.equal(first.version.digest, configDigest(first.version.config));
+    assert.ok(Math.abs(Date.parse(first.version.createdAt) - Date.now()) < 6e4);
+
+    const second = await store.commit(assign("globex", "b"), NOBODY);
+    assert.equal(second.version.version, 2);
+    assert.equal(second.previous?.digest, first.version.digest);
+    assert.equal(second.version.config.customers.get("globex"), "b");
+    assert.equal(second.version.config.customers.get("acme"), "b");
+    assert.equal(
+      second.version.customers,
+      second.version.config.customers.size,
+    );
+
+    assert.deepEqual(await store.head(), {
+      version: 2,
+      epoch,
+      digest: second.version.digest,
+      supersedes: [],
+    });
+    assert.equal((await store.current())?.digest, second.version.digest);
+    const old = await store.get(1);
+    assert.equal(old?.digest, first.version.digest);
+    assert.equal(configDigest(old!.config), first.version.digest);
+    assert.equal(old?.config.customers.get("globex"), undefined);
+    assert.deepEqual(await store.digestOf(1), {
+      epoch,
+      digest: first.version.digest,
+    });
+  });
+
+  test("commit() of the same config makes no version", async (store) => {
+    await store.commit(() => configOf({ acme: "b" }), NOBODY);
+    const again = await store.commit(() => configOf({ acme: "b" }), NOBODY);
+    assert.equal(again.changed, false);
+    assert.equal(again.version.version, 1);
+    assert.equal(again.previous?.version, 1);
+    assert.equal((await store.head()).version, 1);
+  });
+
+  test("commit() of an empty config makes a version", async (store) => {
+    const { version, changed } = await store.commit(
+      () => configOf({}, ["a"]),
+      NOBODY,
+    );
+    assert.equal(changed, true);
+    assert.equal(version.customers, 0);
+    assert.equal((await store.get(1))?.config.customers.size, 0);
+  });
+
+  test("commit() of old contents makes a new version of them", async (store) => {
+    const one = await store.commit(() => configOf({ acme: "a" }), NOBODY);
+    await store.commit(() => configOf({ acme: "b" }), NOBODY);
+    const three = await store.commit(() => configOf({ acme: "a" }), NOBODY);
+    assert.equal(three.version.version, 3);
+    assert.equal(three.version.digest, one.version.digest);
+    assert.equal((await store.get(3))?.config.customers.get("acme"), "a");
+  });
+
+  test("commit() loses none of 50 concurrent edits", async (store) => {
+    const edits = Array.from({ length: 50 }, (_, n) => n);
+    const all = await Promise.all(
+      edits.map((n) => store.commit(assign(`customer-${n}`, "b"), NOBODY)),
+    );
+    assert.deepEqual(
+      all.map(({ version }) => version.version),
+      edits.map((n) => n + 1),
+    );
+    const current = await store.current();
+    assert.equal(current?.version, 50);
+    assert.equal(current?.config.customers.size, 50);
+    for (const n of edits) {
+      const version = await store.get(n + 1);
+      assert.equal(version?.config.customers.size, n + 1);
+    }
+  });
+
+  test("commit() loses no edit of two stores", async (store, place) => {
+    const stores = [store, await place.open()];
+    const edits = Array.from({ length: 30 }, (_, n) => n);
+    const all = await Promise.all(
+      edits.map((n) =>
+        stores[n % 2]!.commit(assign(`customer-${n}`, "b"), NOBODY)
+      ),
+    );
+    const numbers = all.map(({ version }) => version.version);
+    assert.deepEqual(
+      numbers.sort((a, b) => a - b),
+      edits.map((n) => n + 1),
+    );
+    for (const each of stores) {
+      assert.equal((await each.current())?.config.customers.size, 30);
+    }
+    // Every version holds one customer more than the one before.
+    for (const n of edits) {
+      assert.equal((await store.get(n + 1))?.customers, n + 1);
+    }
+  });
+
+  test("commit() throws what the edit throws", async (store) => {
+    await store.commit(assign("acme", "a"), NOBODY);
+    const error = new Error("not this way");
+    await assert.rejects(
+      store.commit(() => {
+        throw error;
+      }, NOBODY),
+      (thrown) => thrown === error,
+    );
+    assert.equal((await store.head()).version, 1);
+    assert.equal(
+      (await store.commit(assign("acme", "b"), NOBODY)).version.version,
+      2,
+    );
+  });
+
+  test("commit() refuses a message it could not keep", async (store) => {
+    const attribution = { author: "x", message: "m".repeat(12_000) };
+    await assert.rejects(
+      store.commit(assign("acme", "a"), attribution),
+      RangeError,
+    );
+    assert.equal((await store.head()).version, 0);
+  });
+
+  test("list() pages, newest first", async (store) => {
+    for (let n = 1; n <= 7; n++) {
+      await store.commit(assign(`c${n}`, "a"), {
+        author: `a${n}`,
+        message: "",
+      });
+    }
+    const first = await store.list({ limit: 3 });
+    assert.deepEqual(first.map(({ version }) => version), [7, 6, 5]);
+    assert.equal(first[0]?.author, "a7");
+    assert.equal(first[0]?.customers, 7);
+    assert.equal("config" in first[0]!, false);
+    const second = await store.list({ before: 5, limit: 3 });
+    assert.deepEqual(second.map(({ version }) => version), [4, 3, 2]);
+    const last = await store.list({ before: 2, limit: 3 });
+    assert.deepEqual(last.map(({ version }) => version), [1]);
+    assert.deepEqual(await store.list({ before: 1, limit: 3 }), []);
+    await assert.rejects(store.list({ limit: 0 }), RangeError);
+  });
+
+  test("keeps the newest versions, and all digests", async (store) => {
+    const digests: string[] = [];
+    for (let n = 1; n <= 8; n++) {
+      const { version } = await store.commit(assign(`c${n}`, "a"), NOBODY);
+      digests.push(version.digest);
+    }
+    // Versions are dropped in the background.
+    while ((await store.list({ limit: 10 })).length > 3) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    const kept = await store.list({ limit: 10 });
+    assert.deepEqual(kept.map(({ version }) => version), [8, 7, 6]);
+    assert.equal(await store.get(5), null);
+    for (const version of [6, 7, 8]) {
+      const { config } = (await store.get(version))!;
+      assert.equal(config.customers.size, version);
+      assert.equal(configDigest(config), digests[version - 1]);
+    }
+    for (let n = 1; n <= 8; n++) {
+      assert.equal((await store.digestOf(n))?.digest, digests[n - 1]);
+    }
+  }, { keepVersions: 3 });
+
+  test("takeover() begins a new epoch above all", async (store) => {
+    const { epoch: first } = await store.head();
+    await store.commit(assign("acme", "b"), NOBODY);
+    const one = await store.takeover(
+      { above: 41, epochs: ["foreign-1"] },
+      { author: "op", message: "restored" },
+    );
+    assert.equal(one.changed, true);
+    assert.equal(one.version.version, 42);
+    assert.equal(one.previous?.version, 1);
+    assert.equal(one.version.author, "op");
+    assert.notEqual(one.version.epoch, first);
+    assert.equal(one.version.digest, one.previous?.digest);
+    assert.deepEqual((await store.head()).supersedes, [first, "foreign-1"]);
+
+    const two = await store.takeover(
+      { above: 3, epochs: ["foreign-2", first] },
+      NOBODY,
+    );
+    assert.equal(two.version.version, 43);
+    const head = await store.head();
+    assert.deepEqual(head.supersedes, [
+      first,
+      "foreign-1",
+      one.version.epoch,
+      "foreign-2",
+    ]);
+    assert.equal(head.epoch, two.version.epoch);
+    assert.equal((await store.digestOf(42))?.epoch, one.version.epoch);
+    assert.equal((await store.digestOf(1))?.epoch, first);
+    assert.equal(await store.digestOf(41), null);
+
+    const next = await store.commit(assign("acme", "a"), NOBODY);
+    assert.equal(next.version.version, 44);
+    assert.equal(next.version.epoch, head.epoch);
+    assert.deepEqual((await store.head()).supersedes, head.supersedes);
+    const kept = await store.list({ limit: 10 });
+    assert.deepEqual(kept.map(({ version }) => version), [44, 43, 42, 1]);
+  });
+
+  test("takeover() refuses an empty store and what is no version or epoch", async (store) => {
+    await assert.rejects(
+      store.takeover({ above: 5, epochs: [] }, NOBODY),
+      EmptyStore,
+    );
+    await store.commit(assign("acme", "b"), NOBODY);
+    for (const above of [-1, 0.5, NaN, 2 ** 53]) {
+      await assert.rejects(
+        store.takeover({ above, epochs: [] }, NOBODY),
+        RangeError,
+      );
+    }
+    await assert.rejects(
+      store.takeover({ above: 1, epochs: [""] }, NOBODY),
+      RangeError,
+    );
+    assert.equal((await store.head()).version, 1);
+  });
+
+  test(
+    "watch() tells the head now and after each change",
+    async (store, place) => {
+      const other = await place.open();
+      const end = new AbortController();
+      const heads = store.watch(end.signal)[Symbol.asyncIterator]();
+      assert.equal((await next(heads)).version, 0);
+      await store.commit(assign("acme", "b"), NOBODY);
+      assert.equal((await next(heads)).version, 1);
+      const { version } = await other.commit(assign("acme", "a"), NOBODY);
+      const head = await next(heads);
+      assert.equal(head.version, 2);
+      assert.equal(head.digest, version.digest);
+      // No version, no change.
+      await other.commit(assign("acme", "a"), NOBODY);
+      await other.takeover({ above: 9, epochs: [] }, NOBODY);
+      assert.equal((await next(heads)).version, 10);
+      const last = heads.next();
+      end.abort();
+      assert.equal((await last).done, true);
+    },
+  );
+
+  test("watch() ends with its store", async (store) => {
+    const heads = store.watch(new AbortController().signal)
+      [Symbol.asyncIterator]();
+    await next(heads);
+    const last = heads.next();
+    await store.close();
+    assert.equal((await last).done, true);
+  });
+
+  test("watch() skips to the newest for a slow reader", async (store) => {
+    const end = new AbortController();
+    for await (const head of store.watch(end.signal)) {
+      if (head.version === 0) {
+        for (let n = 0; n < 5; n++) {
+          await store.commit(assign(`c${n}`, "a"), NOBODY);
+        }
+      } else {
+        assert.equal(head.version, 5);
+        break;
+      }
+    }
+    end.abort();
+  });
+
+  test("routers() answers what saveRouters() wrote", async (store, place) => {
+    assert.deepEqual(await store.routers(), []);
+    const records = Array.from(
+      { length: 1200 },
+      (_, n) => routerOf(`router-${String(n).padStart(4, "0")}`),
+    );
+    await store.saveRouters([]);
+    await store.saveRouters(records);
+    const changed = routerOf("router-0001", {
+      status: "rejected",
+      error: "x".repeat(9000),
+    });
+    await store.saveRouters([routerOf("router-0001"), changed]);
+    const other = await place.open();
+    const found = await other.routers();
+    assert.equal(found.length, 1200);
+    assert.deepEqual(found[0], records[0]);
+    assert.equal(found[1]?.status, "rejected");
+    assert.equal(found[1]?.error, `${"x".repeat(7999)}…`);
+    assert.equal(await store.deleteRouter("router-0001"), true);
+    assert.equal(await store.deleteRouter("router-0001"), false);
+    assert.equal((await store.routers()).length, 1199);
+  });
+
+  test("fails once it is closed", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    await store.close();
+    await store.close();
+    await assert.rejects(store.head(), StoreUnavailable);
+    await assert.rejects(store.current(), StoreUnavailable);
+    await assert.rejects(store.routers(), StoreUnavailable);
+    await assert.rejects(
+      store.commit(assign("acme", "a"), NOBODY),
+      StoreUnavailable,
+    );
+  });
+
+  Deno.test(`${name} commit() keeps any config as it is`, async () => {
+    const place = await makePlace();
+    try {
+      const store = await place.open();
+      await fc.assert(
+        fc.asyncProperty(customersArbitrary(), async (customers) => {
+          const config = {
+            ...configOf({}),
+            customers: CustomerMap.from(customers),
+          };
+          const { version } = await store.commit(() => config, NOBODY);
+          assert.equal(version.digest, configDigest(config));
+          const other = await place.open();
+          for (const each of [store, other]) {
+            const { config: read } = (await each.current())!;
+            assert.equal(configDigest(read), configDigest(config));
+            assert.deepEqual(
+              [...read.customers.entries()],
+              [...config.customers.entries()],
+            );
+          }
+          await other.close();
+        }),
+        { numRuns: 30 },
+      );
+    } finally {
+      await place.remove();
+    }
+  });
+}
+
+/** Any customers: names of visible ASCII, quotes and backslashes among them, on placements `a` and `b`. */
+export function customersArbitrary(): fc.Arbitrary<[string, string][]> {
+  const name = fc.string({
+    unit: fc.integer({ min: 0x21, max: 0x7e })
+      .map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength: 40,
+  });
+  return fc.uniqueArray(fc.tuple(name, fc.constantFrom("a", "b")), {
+    selector: ([customer]) => customer,
+    maxLength: 200,
+  });
+}
+
+async function next(heads: AsyncIterator<Head>): Promise<Head> {
+  const { value, done } = await heads.next();
+  assert.notEqual(done, true);
+  return value;
+}

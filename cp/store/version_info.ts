@@ -1,0 +1,165 @@
+import type { Config } from "../../shared/config.ts";
+import {
+  type Attribution,
+  EmptyStore,
+  type Head,
+  type RouterRecord,
+  type Version,
+  type VersionInfo,
+} from "./store.ts";
+
+/** Characters of author and message together; a database's value holds 65,536 bytes. */
+const MAX_ATTRIBUTION = 12_000;
+/** Epochs that one store may supersede, for the same reason. */
+const MAX_SUPERSEDED = 1000;
+/** Characters of an epoch. */
+const MAX_EPOCH = 128;
+/** Characters that are kept of a router's error. */
+const MAX_ERROR = 8000;
+
+/** A takeover as {@linkcode VersionStore.takeover} is told of it. */
+export interface Takeover {
+  readonly above: number;
+  readonly epochs: readonly string[];
+}
+
+/** The head of a store that is made now. */
+export function emptyHead(): Head {
+  return {
+    version: 0,
+    epoch: crypto.randomUUID(),
+    digest: null,
+    supersedes: [],
+  };
+}
+
+/**
+ * The edit of a takeover: the contents stay.
+ *
+ * @throws {EmptyStore} if there are none.
+ */
+export function currentContents(current: Version | null): Config {
+  if (current === null) {
+    throw new EmptyStore(
+      "Cannot take over: the store is empty, so there are no contents to commit",
+    );
+  }
+  return current.config;
+}
+
+/**
+ * Checks that an attribution can be kept.
+ *
+ * @throws {RangeError} if author and message are longer than 12,000 characters.
+ */
+export function checkAttribution(attribution: Attribution): void {
+  const length = (attribution.author?.length ?? 0) +
+    (attribution.message?.length ?? 0);
+  if (length > MAX_ATTRIBUTION) {
+    throw new RangeError(
+      `Cannot commit with an author and a message of ${length} characters: at most ${MAX_ATTRIBUTION} are kept`,
+    );
+  }
+}
+
+/** What is known of a version that is committed on top of `head` now. */
+export function nextInfo(
+  head: Head,
+  digest: string,
+  options: {
+    config: Config;
+    attribution: Attribution;
+    takeover: Takeover | null;
+  },
+): VersionInfo {
+  const { config, attribution, takeover } = options;
+  return {
+    version: Math.max(head.version, takeover?.above ?? 0) + 1,
+    epoch: takeover === null ? head.epoch : crypto.randomUUID(),
+    digest,
+    createdAt: new Date().toISOString(),
+    author: attribution.author,
+    message: attribution.message,
+    customers: config.customers.size,
+    placements: config.endpoints.size,
+  };
+}
+
+/**
+ * The head that a version makes.
+ *
+ * @throws {RangeError} if a takeover would supersede more than 1,000 epochs.
+ */
+export function nextHead(
+  head: Head,
+  info: VersionInfo,
+  takeover: Takeover | null,
+): Head {
+  const { version, epoch, digest } = info;
+  if (takeover === null) {
+    return { version, epoch, digest, supersedes: head.supersedes };
+  }
+  const supersedes = [
+    ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
+  ];
+  if (supersedes.length > MAX_SUPERSEDED) {
+    throw new RangeError(
+      `Cannot take over ${supersedes.length} epochs: a store supersedes at most ${MAX_SUPERSEDED}`,
+    );
+  }
+  return { version, epoch, digest, supersedes };
+}
+
+/**
+ * Checks the arguments of a takeover.
+ *
+ * @throws {RangeError} if a version or an epoch cannot be one.
+ */
+export function checkTakeover(takeover: Takeover): void {
+  const { above, epochs } = takeover;
+  if (!Number.isSafeInteger(above) || above < 0 || above > 2 ** 52) {
+    throw new RangeError(
+      `Cannot take over above version ${above}: it must be a whole number from 0 to 2^52`,
+    );
+  }
+  for (const epoch of epochs) {
+    if (epoch === "" || epoch.length > MAX_EPOCH) {
+      throw new RangeError(
+        `Cannot take over an epoch of ${epoch.length} characters: it must have 1 to ${MAX_EPOCH}`,
+      );
+    }
+  }
+}
+
+/**
+ * Checks the limit of a list.
+ *
+ * @throws {RangeError} if it is not a whole number from 1.
+ */
+export function checkLimit(limit: number): void {
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new RangeError(
+      `Cannot list ${limit} versions: the limit must be a whole number from 1`,
+    );
+  }
+}
+
+/**
+ * Checks how many versions are to be kept.
+ *
+ * @throws {RangeError} if it is not a whole number from 1.
+ */
+export function checkKeepVersions(keepVersions: number): void {
+  if (!Number.isSafeInteger(keepVersions) || keepVersions < 1) {
+    throw new RangeError(
+      `Cannot keep ${keepVersions} versions: it must be a whole number from 1, for the newest is never dropped`,
+    );
+  }
+}
+
+/** A router's record as it is kept: its error is cut at 8,000 characters. */
+export function keptRouter(record: RouterRecord): RouterRecord {
+  return record.error !== null && record.error.length > MAX_ERROR
+    ? { ...record, error: `${record.error.slice(0, MAX_ERROR - 1)}…` }
+    : record;
+}
