@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { BodyBudget, readBytes } from "./body.ts";
+import { ProblemError } from "./problem.ts";
+
+function sent(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Request {
+  return new Request("http://localhost/", { method: "PUT", body: stream });
+}
+
+function status(expected: number) {
+  return (error: unknown) =>
+    error instanceof ProblemError && error.status === expected;
+}
+
+Deno.test("readBytes() joins what comes, up to its bound", async () => {
+  const parts = () =>
+    ReadableStream.from([new Uint8Array(3), new Uint8Array(4)]);
+  const lease = new BodyBudget(100);
+  const bytes = await readBytes(sent(parts()), { maxBytes: 7, lease });
+  assert.equal(bytes.length, 7);
+  assert.equal(lease.used, 7);
+  await assert.rejects(
+    readBytes(sent(parts()), { maxBytes: 6, lease }),
+    status(413),
+  );
+});
+
+Deno.test("readBytes() gives up a body that stops coming", async () => {
+  let cancelled = false;
+  const silent = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    cancel() {
+      cancelled = true;
+    },
+  });
+  await assert.rejects(
+    readBytes(sent(silent), {
+      maxBytes: 10,
+      lease: new BodyBudget(100),
+      idleMs: 1,
+    }),
+    status(408),
+  );
+  assert.equal(cancelled, true);
+});
+
+Deno.test("readBytes() tells a body that breaks off from one of ours", async () => {
+  const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      controller.error(new Error("connection reset"));
+    },
+  });
+  await assert.rejects(
+    readBytes(sent(broken), { maxBytes: 10, lease: new BodyBudget(100) }),
+    status(400),
+  );
+});
+
+Deno.test("BodyBudget refuses what is too much at a time", () => {
+  const budget = new BodyBudget(10);
+  budget.take(6);
+  assert.throws(() => budget.take(5), status(503));
+  budget.give(6);
+  budget.take(10);
+  assert.equal(budget.used, 10);
+});

@@ -1,0 +1,168 @@
+import { z } from "@hono/zod-openapi";
+import {
+  customerProblem,
+  placementProblem,
+  type Problem,
+  Problems,
+} from "../../shared/config.ts";
+import { endpointProblem } from "../../shared/endpoint.ts";
+import { type JsonValue, pointer, show, toPlain } from "../../shared/json.ts";
+import { invalid } from "./problem.ts";
+
+/** A schema over a rule that says what is wrong as a sentence, or null. */
+function ruled(problem: (text: string) => string | null) {
+  return z.string().superRefine((text, context) => {
+    const detail = problem(text);
+    if (detail !== null) context.addIssue({ code: "custom", message: detail });
+  });
+}
+
+/** The name of a customer. */
+export function customerName() {
+  return ruled(customerProblem).openapi({
+    minLength: 1,
+    maxLength: 256,
+    pattern: "^[\\x21-\\x7e]{1,256}$",
+    example: "acme",
+  });
+}
+
+/** The name of a placement. */
+export function placementName() {
+  return ruled(placementProblem).openapi({
+    minLength: 1,
+    maxLength: 128,
+    pattern: "^[A-Za-z0-9._-]{1,128}$",
+    example: "tier1",
+  });
+}
+
+/** The base URL of a placement. */
+export function endpointUrl() {
+  return ruled((text) => {
+    const problem = endpointProblem(text);
+    return problem === null ? null : `Endpoint ${show(text)} ${problem}.`;
+  }).openapi({
+    description:
+      "An absolute http: or https: URL with a host, an optional port and base path.",
+    maxLength: 2048,
+    example: "http://10.0.1.1:9001",
+  });
+}
+
+/**
+ * Checks a JSON value with the schema of a small object.
+ *
+ * @throws {ProblemError} `invalid`, with all problems.
+ */
+export function checkBody<S extends z.ZodType>(
+  schema: S,
+  value: JsonValue,
+): z.output<S> {
+  const problems = new Problems();
+  if (value instanceof Map && value.has("__proto__")) {
+    // Not every schema sees this one key; whoever sends it always gets to hear of it.
+    problems.add("/__proto__", unknownField("__proto__", schema));
+  }
+  const result = schema.safeParse(toPlain(value));
+  if (!result.success) {
+    for (const issue of result.error.issues) {
+      addIssue(problems, issue, { value, schema });
+    }
+  }
+  if (problems.any || !result.success) {
+    throw invalid(problems.list, { more: problems.more, subject: "The body" });
+  }
+  return result.data;
+}
+
+function addIssue(
+  problems: Problems,
+  issue: z.core.$ZodIssue,
+  given: { value: JsonValue; schema: z.ZodType },
+): void {
+  let at = "";
+  let found: JsonValue | undefined = given.value;
+  for (const part of issue.path) {
+    at = pointer(at, String(part));
+    found = found instanceof Map
+      ? found.get(String(part))
+      : Array.isArray(found)
+      ? found[Number(part)]
+      : undefined;
+  }
+  if (issue.code === "unrecognized_keys") {
+    for (const key of issue.keys) {
+      if (key === "__proto__") continue;
+      problems.add(pointer(at, key), unknownField(key, given.schema));
+    }
+    return;
+  }
+  const name = issue.path.length === 0
+    ? "The body"
+    : `The field ${issue.path.map(String).join(".")}`;
+  const detail = issue.code === "custom"
+    ? issue.message
+    : found === undefined
+    ? `${name} is missing.`
+    : issue.code === "invalid_type"
+    ? `${name} must be ${EXPECTED[issue.expected] ?? issue.expected}, not ${
+      show(found)
+    }.`
+    : `${name} is ${show(found)}: ${issue.message}.`;
+  problems.add(at, detail);
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  string: "text",
+  object: "an object",
+  array: "a list",
+  number: "a number",
+  boolean: "true or false",
+};
+
+function unknownField(key: string, schema: z.ZodType): string {
+  const fields = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return fields.length === 0
+    ? `${show(key)} is not a field here; this call takes none.`
+    : `${show(key)} is not a field here; the fields are ${fields.join(", ")}.`;
+}
+
+/**
+ * Checks parameters of a path, a query or a head.
+ *
+ * @returns their values, or all problems; the pointer of each is the parameter's name.
+ */
+export function checkParameters<S extends z.ZodObject>(
+  schema: S,
+  given: Readonly<Record<string, string>>,
+): { ok: true; values: z.output<S> } | { ok: false; problems: Problem[] } {
+  const result = schema.safeParse(given);
+  if (result.success) return { ok: true, values: result.data };
+  const problems: Problem[] = [];
+  for (const issue of result.error.issues) {
+    if (issue.code === "unrecognized_keys") {
+      const known = Object.keys(schema.shape);
+      for (const key of issue.keys) {
+        const rule = known.length === 0
+          ? "this call takes none"
+          : `the parameters are ${known.join(", ")}`;
+        problems.push({
+          pointer: key,
+          detail: `${show(key)} is not a parameter of this call; ${rule}.`,
+        });
+      }
+      continue;
+    }
+    const name = issue.path.map(String).join(".");
+    const value = given[name];
+    const detail = value === undefined
+      ? `The parameter ${name} is missing.`
+      // A rule that is a whole sentence names its value itself.
+      : issue.message.endsWith(".")
+      ? issue.message
+      : `${name} ${issue.message}; ${show(value)} is not.`;
+    problems.push({ pointer: name, detail });
+  }
+  return { ok: false, problems };
+}

@@ -1,0 +1,174 @@
+import { z } from "@hono/zod-openapi";
+import { show } from "../../shared/json.ts";
+import { duration } from "../../shared/settings.ts";
+import { checkParameters } from "./check.ts";
+import { ProblemError } from "./problem.ts";
+import { badParameters } from "./parameters.ts";
+import type { ApiContext } from "./route.ts";
+
+const DEFAULT_WAIT_MS = 10_000;
+const MAX_WAIT_MS = 300_000;
+const MAX_AUTHOR = 256;
+const MAX_MESSAGE = 1024;
+
+/** The query parameters of every edit. */
+export const EDIT_QUERY = z.strictObject({
+  dry_run: z.enum(["true", "false"], { error: "must be true or false" })
+    .optional().openapi({
+      description:
+        "With true: validates, answers the difference, commits nothing.",
+    }),
+  wait: z.enum(["applied"], { error: "must be applied" }).optional().openapi({
+    description:
+      "With applied: answers when every router has answered for this version or a newer one, or the time is up.",
+  }),
+  timeout: z.string().transform((text, context) => {
+    const result = duration().safeParse(text);
+    if (result.success && result.data <= MAX_WAIT_MS) return result.data;
+    context.addIssue({
+      code: "custom",
+      message:
+        "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
+    });
+    return z.NEVER;
+  }).optional().openapi({
+    type: "string",
+    description: "How long wait=applied waits, at most 5m.",
+    default: "10s",
+    example: "10s",
+  }),
+});
+
+/** The headers of every edit. */
+export const EDIT_HEADERS = z.object({
+  "if-match": z.string().transform((text, context) => {
+    const match = parseIfMatch(text);
+    if (match !== null) return match;
+    context.addIssue({
+      code: "custom",
+      message:
+        `If-Match must be versions in double quotes, such as "42" or "42", "43", or *; ${
+          show(text)
+        } is not. Weak tags match nothing here.`,
+    });
+    return z.NEVER;
+  }).optional().openapi({
+    type: "string",
+    description:
+      "Commits only if one of these is the committed version; 412 otherwise.",
+    example: '"42"',
+  }),
+  "x-signalbox-author": headerText("X-Signalbox-Author", MAX_AUTHOR).openapi({
+    type: "string",
+    description: "Who edits; kept with the version. Visible text, UTF-8.",
+  }),
+  "x-signalbox-message": headerText("X-Signalbox-Message", MAX_MESSAGE)
+    .openapi({
+      type: "string",
+      description: "Why; kept with the version. Visible text, UTF-8.",
+    }),
+});
+
+/** Entity tags without their quotes, or any. */
+export type IfMatch = "*" | readonly string[];
+
+/** The options of an edit. */
+export interface EditHead {
+  readonly dryRun: boolean;
+  /** How long to wait for the rollout, in milliseconds; null: not at all. */
+  readonly waitMs: number | null;
+  readonly ifMatch: IfMatch | null;
+  readonly author: string | null;
+  readonly message: string | null;
+}
+
+/**
+ * Reads the options of an edit.
+ *
+ * @throws {ProblemError} `bad-request`, or `forbidden` under another author's name than the token's.
+ */
+export function readEditHead(
+  c: ApiContext,
+  query: z.output<typeof EDIT_QUERY>,
+): EditHead {
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(EDIT_HEADERS.shape)) {
+    const value = c.req.raw.headers.get(name);
+    if (value !== null) given[name] = value;
+  }
+  const result = checkParameters(EDIT_HEADERS, given);
+  if (!result.ok) throw badParameters("The head", result.problems);
+  if (c.req.raw.headers.has("if-none-match")) {
+    throw new ProblemError(
+      "bad-request",
+      "Edits take If-Match and no If-None-Match; nothing was changed.",
+    );
+  }
+  if (query.timeout !== undefined && query.wait === undefined) {
+    throw badParameters("The query", [{
+      pointer: "timeout",
+      detail:
+        "timeout says how long wait=applied waits, and there is no wait=applied.",
+    }]);
+  }
+  const author = result.values["x-signalbox-author"] ?? null;
+  const tokenName = c.get("tokenName");
+  if (tokenName !== null && author !== null && author !== tokenName) {
+    throw new ProblemError(
+      "forbidden",
+      `The token is ${
+        show(tokenName)
+      }'s, who is the author; X-Signalbox-Author says ${
+        show(author)
+      }. Leave it out.`,
+    );
+  }
+  return {
+    dryRun: query.dry_run === "true",
+    waitMs: query.wait === undefined ? null : query.timeout ?? DEFAULT_WAIT_MS,
+    ifMatch: result.values["if-match"] ?? null,
+    author: tokenName ?? author,
+    message: result.values["x-signalbox-message"] ?? null,
+  };
+}
+
+/** RFC 9110, section 13.1.1: a list of entity tags, or `*`. Weak tags never match, so they are an error. */
+export function parseIfMatch(text: string): IfMatch | null {
+  if (text.trim() === "*") return "*";
+  if (
+    !/^\s*"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*"[\x21\x23-\x7e\x80-\xff]*")*\s*$/
+      .test(text)
+  ) return null;
+  return [...text.matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
+}
+
+function headerText(name: string, max: number) {
+  return z.string().transform((raw, context) => {
+    const text = decodeHeader(raw).trim();
+    if (text === "") return undefined;
+    // deno-lint-ignore no-control-regex
+    if (text.length <= max && !/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(text)) {
+      return text;
+    }
+    context.addIssue({
+      code: "custom",
+      message:
+        `${name} must be at most ${max} characters of visible text; it has ${text.length}${
+          text.length > max ? "" : " and a control character among them"
+        }.`,
+    });
+    return z.NEVER;
+  }).optional();
+}
+
+/** A header's bytes come as one character each; where they are UTF-8 they are read as such. */
+function decodeHeader(raw: string): string {
+  // deno-lint-ignore no-control-regex
+  if (!/[\x80-\xff]/.test(raw) || /[^\x00-\xff]/.test(raw)) return raw;
+  const bytes = Uint8Array.from(raw, (char) => char.charCodeAt(0));
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return raw;
+  }
+}

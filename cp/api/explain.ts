@@ -1,0 +1,46 @@
+import { z } from "@hono/zod-openapi";
+import type { VersionStore } from "../store/store.ts";
+import { customerName } from "./check.ts";
+import { emptyStore } from "./problem.ts";
+import { answer, type Routes } from "./route.ts";
+
+/** `/v1/explain`: where a request of a customer goes, and why. */
+export function addExplainCalls(
+  routes: Routes,
+  { store }: { store: VersionStore },
+): void {
+  routes.add({
+    method: "get",
+    path: "/v1/explain",
+    summary: "Where a customer's requests go under the committed config",
+    query: z.strictObject({ customer: customerName() }),
+    answers: {
+      200: {
+        description: "Where, and why.",
+        schema: z.strictObject({
+          customer: z.string(),
+          placement: z.string(),
+          endpoint: z.string(),
+          reason: z.enum(["assigned", "default"]),
+          version: z.int(),
+          epoch: z.string(),
+        }).openapi("Explanation"),
+      },
+    },
+    problems: [404, 503],
+  }, async ({ query: { customer } }) => {
+    const current = await store.current();
+    if (current === null) throw emptyStore("not-found");
+    const { config, version, epoch } = current;
+    const assigned = config.customers.get(customer);
+    const placement = assigned ?? config.defaultPlacement;
+    return answer({
+      customer,
+      placement,
+      endpoint: config.endpoints.get(placement)!,
+      reason: assigned === undefined ? "default" : "assigned",
+      version,
+      epoch,
+    });
+  });
+}

@@ -1,0 +1,133 @@
+import type { Problem } from "../../shared/config.ts";
+import {
+  PROBLEM_JSON,
+  problemDocument,
+  type ProblemKind,
+} from "../../shared/errors.ts";
+import { EmptyStore, StoreDamaged, StoreUnavailable } from "../store/store.ts";
+
+/** What an answer of each kind is sent as. */
+const STATUS = {
+  "bad-request": 400,
+  "not-json": 400,
+  "repeated-key": 400,
+  "unauthorized": 401,
+  "forbidden": 403,
+  "not-found": 404,
+  "method-not-allowed": 405,
+  "request-timeout": 408,
+  "conflict": 409,
+  "version-mismatch": 412,
+  "too-large": 413,
+  "unsupported-media-type": 415,
+  "misdirected": 421,
+  "invalid": 422,
+  "internal": 500,
+  "unavailable": 503,
+  "damaged": 503,
+} as const satisfies Partial<Record<ProblemKind, number>>;
+
+/** The kinds of errors the API answers. */
+export type ApiProblemKind = keyof typeof STATUS;
+
+/** How long a client should wait before it tries a refused call again, in seconds. */
+const RETRY_AFTER = "1";
+
+/** What a call answers instead of what it was asked for; thrown anywhere, answered in one place. */
+export class ProblemError extends Error {
+  override name = "ProblemError";
+  readonly kind: ApiProblemKind;
+  readonly errors: readonly Problem[] | undefined;
+  /** How many more errors there are than `errors` lists. */
+  readonly more: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** `detail` is a sentence a person can act on. */
+  constructor(
+    kind: ApiProblemKind,
+    detail: string,
+    options: {
+      errors?: readonly Problem[];
+      more?: number;
+      headers?: Readonly<Record<string, string>>;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(detail, { cause: options.cause });
+    this.kind = kind;
+    this.errors = options.errors;
+    this.more = options.more ?? 0;
+    this.headers = options.headers ?? {};
+  }
+
+  get status(): number {
+    return STATUS[this.kind];
+  }
+
+  /** The answer (RFC 9457). */
+  response(): Response {
+    const document = problemDocument(this.kind, {
+      status: this.status,
+      detail: this.message,
+      ...(this.errors === undefined ? {} : { errors: this.errors }),
+      more: this.more,
+    });
+    return new Response(`${JSON.stringify(document)}\n`, {
+      status: this.status,
+      headers: { ...this.headers, "content-type": PROBLEM_JSON },
+    });
+  }
+}
+
+/** Content that breaks the rules: 422, with every problem. */
+export function invalid(
+  errors: readonly Problem[],
+  options: { more?: number; subject?: string } = {},
+): ProblemError {
+  const { more = 0, subject = "The content" } = options;
+  const count = errors.length + more;
+  const detail = count === 1
+    ? `${subject} is invalid: ${errors[0]!.detail}`
+    : `${subject} is invalid in ${count} places; nothing was changed.`;
+  return new ProblemError("invalid", detail, { errors, more });
+}
+
+/** Any error as the problem it is answered with; what nobody expected is `internal`. */
+export function toProblem(error: unknown): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error instanceof StoreDamaged) {
+    return new ProblemError(
+      "damaged",
+      `What is stored under ${error.key} does not match its digest, so it is neither shown nor pushed; routers keep what they have. Restore the store from a backup, or PUT /v1/config with a router's GET /config.`,
+      { cause: error },
+    );
+  }
+  if (error instanceof StoreUnavailable) {
+    return new ProblemError(
+      "unavailable",
+      `The store did not take or give what was asked: ${error.message}. Nothing was changed; try again.`,
+      { cause: error, headers: { "retry-after": RETRY_AFTER } },
+    );
+  }
+  if (error instanceof EmptyStore) return emptyStore("conflict");
+  return new ProblemError(
+    "internal",
+    "The control plane failed in a way it does not know; its log says more.",
+    { cause: error },
+  );
+}
+
+/** Nothing has been committed yet. */
+export function emptyStore(kind: "conflict" | "not-found"): ProblemError {
+  return new ProblemError(
+    kind,
+    "No config has been committed yet; PUT /v1/config commits the first.",
+  );
+}
+
+/** The control plane has as much to do as it may; the same call works later. */
+export function busy(detail: string): ProblemError {
+  return new ProblemError("unavailable", detail, {
+    headers: { "retry-after": RETRY_AFTER },
+  });
+}

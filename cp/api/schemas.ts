@@ -1,0 +1,149 @@
+import { z } from "@hono/zod-openapi";
+import { customerName, endpointUrl, placementName } from "./check.ts";
+import { NEXT_CURSOR } from "./paging.ts";
+
+const version = () =>
+  z.int().openapi({ description: "0 while nothing is committed." });
+const digest = () =>
+  z.string().openapi({ description: "`sha256:` and 64 hex digits." });
+const time = () => z.string().openapi({ format: "date-time" });
+
+/** A config as clients send and get it. Bodies are checked by the rules of the config itself, which this describes. */
+export const CONFIG = z.strictObject({
+  default_placement: placementName(),
+  customer_to_placement: z.record(z.string(), z.string()),
+  placement_to_endpoint: z.record(z.string(), z.string()),
+}).openapi("Config");
+
+export const VERSION_INFO = z.strictObject({
+  version: z.int(),
+  epoch: z.string(),
+  digest: digest(),
+  created_at: time(),
+  author: z.string().nullable(),
+  message: z.string().nullable(),
+  customers: z.int().openapi({ description: "How many are assigned." }),
+  placements: z.int(),
+}).openapi("VersionInfo");
+
+/** Not derived from VERSION_INFO: `version` and `config` name two things in one answer. */
+export const VERSION = z.strictObject({
+  ...VERSION_INFO.shape,
+  config: CONFIG,
+}).openapi("Version");
+
+export const SUMMARY = z.strictObject({
+  customers_added: z.int(),
+  customers_removed: z.int(),
+  customers_moved: z.int(),
+  placements_added: z.int(),
+  placements_removed: z.int(),
+  placements_changed: z.int(),
+  default_changed: z.boolean(),
+}).openapi("Summary");
+
+const fromTo = {
+  from: z.string().nullable(),
+  to: z.string().nullable(),
+};
+const placementChanges = () =>
+  z.array(z.strictObject({ placement: z.string(), ...fromTo }));
+const customerChanges = () =>
+  z.array(z.strictObject({ customer: z.string(), ...fromTo }));
+
+const DIFF_FIELDS = {
+  default_placement: z.strictObject(fromTo),
+  placements: z.strictObject({
+    added: placementChanges(),
+    removed: placementChanges(),
+    changed: placementChanges(),
+  }),
+  customers: z.strictObject({
+    added: customerChanges(),
+    removed: customerChanges(),
+    moved: customerChanges(),
+  }),
+  next_cursor: NEXT_CURSOR,
+};
+
+/** A page of differences: placements first, then customers, each sorted by name. */
+export const DIFF_SAMPLE = z.strictObject(DIFF_FIELDS).openapi("DiffSample");
+
+export const DIFF = z.strictObject({
+  from: version(),
+  to: version(),
+  summary: SUMMARY,
+  ...DIFF_FIELDS,
+}).openapi("Diff");
+
+export const ROLLOUT = z.strictObject({
+  applied: z.int().openapi({
+    description: "How many routers serve this version or a newer one.",
+  }),
+  rejected: z.array(z.strictObject({ id: z.string(), error: z.string() })),
+  pending: z.array(z.string()),
+  gone: z.array(z.string()),
+  conflict: z.array(z.string()),
+  waited_ms: z.number(),
+}).openapi("Rollout");
+
+export const EDIT_ANSWER = z.strictObject({
+  version: version(),
+  previous_version: version(),
+  changed: z.boolean(),
+  epoch: z.string(),
+  digest: digest(),
+  summary: SUMMARY,
+  rollout: ROLLOUT.optional(),
+  dry_run: z.literal(true).optional().openapi({
+    description:
+      "A dry run: version and previous_version are the committed one, digest is that of what would be.",
+  }),
+  diff: DIFF_SAMPLE.optional(),
+}).openapi("EditAnswer");
+
+export const PLACEMENT_BODY = z.strictObject({ endpoint: endpointUrl() })
+  .openapi("PlacementBody");
+
+export const PLACEMENT = z.strictObject({
+  placement: placementName(),
+  endpoint: z.string(),
+  customers: z.int().openapi({ description: "How many are assigned to it." }),
+  default: z.boolean(),
+}).openapi("Placement");
+
+export const ASSIGNMENT_BODY = z.strictObject({ placement: placementName() })
+  .openapi("AssignmentBody");
+
+export const ASSIGNMENT = z.strictObject({
+  customer: customerName(),
+  placement: placementName(),
+}).openapi("Assignment");
+
+export const ROUTER = z.strictObject({
+  id: z.string(),
+  instance: z.string().nullable(),
+  address: z.string(),
+  connected: z.boolean(),
+  connected_since: time(),
+  gone_since: time().nullable(),
+  duplicate_id: z.boolean(),
+  version: z.int().nullable(),
+  epoch: z.string().nullable(),
+  digest: z.string().nullable(),
+  durable: z.boolean().nullable(),
+  status: z.enum([
+    "current",
+    "behind",
+    "rejected",
+    "unanswered",
+    "too_large",
+    "conflict",
+    "gone",
+  ]),
+  error: z.string().nullable(),
+  lag: z.strictObject({ versions: z.number(), seconds: z.number() }).nullable(),
+  last_pong: time().nullable(),
+  features: z.array(z.string()),
+  control_plane: z.string(),
+}).openapi("Router");

@@ -1,0 +1,162 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { errorLine } from "../shared/errors.ts";
+import { logger } from "../shared/log.ts";
+import type { Metrics } from "../shared/metrics.ts";
+import { CONNECT_PATH } from "../shared/protocol.ts";
+import { type AccessRules, checkAccess } from "./api/access.ts";
+import { BodyBudget } from "./api/body.ts";
+import { addConfigCalls } from "./api/config.ts";
+import { addCustomerCalls } from "./api/customers.ts";
+import { addDocument } from "./api/document.ts";
+import { Edits } from "./api/edit.ts";
+import type { EventFeed } from "./api/event_feed.ts";
+import { addEventCalls } from "./api/events.ts";
+import { addExplainCalls } from "./api/explain.ts";
+import { addHealthCalls } from "./api/health.ts";
+import { addMoveCalls } from "./api/moves.ts";
+import { addPlacementCalls } from "./api/placements.ts";
+import { ProblemError, toProblem } from "./api/problem.ts";
+import { rawPath } from "./api/parameters.ts";
+import { type ApiContext, type ApiEnv, Routes } from "./api/route.ts";
+import { addRouterCalls } from "./api/routers.ts";
+import { API_HEADERS, PAGE_HEADERS } from "./api/security_headers.ts";
+import { addTakeoverCalls } from "./api/takeover.ts";
+import { addVersionCalls } from "./api/versions.ts";
+import type { Fleet } from "./hub/fleet.ts";
+import { ApiMetrics } from "./metrics.ts";
+import type { VersionStore } from "./store/store.ts";
+import type { PageFile } from "./ui/page_files.ts";
+
+const log = logger("api");
+
+/** Calls that need no token, besides the page's files (SPEC section 5, *Who may*). */
+const OPEN_CALLS = ["/healthz", "/readyz"];
+
+/** What the control plane's HTTP side needs. */
+export interface AppDeps {
+  readonly store: VersionStore;
+  readonly fleet: Fleet;
+  /** Ends its streams when the control plane stops; whoever made it closes it. */
+  readonly feed: EventFeed;
+  /** The app adds its own. */
+  readonly metrics: Metrics;
+  readonly access: Omit<AccessRules, "openPaths">;
+  /** The largest config and the largest body, in bytes. */
+  readonly maxConfigBytes: number;
+  /** The page's files by path. */
+  readonly page: ReadonlyMap<string, PageFile>;
+  /** Takes a router's connection: answers with its upgrade, or says why not. */
+  readonly connect: (
+    request: Request,
+    info: Deno.ServeHandlerInfo,
+  ) => Response | Promise<Response>;
+  /** Aborts when the control plane begins to stop. */
+  readonly stopping: AbortSignal;
+}
+
+/** The control plane's HTTP API (SPEC section 5), its page, and the routers' way in. */
+export function createApp(deps: AppDeps): OpenAPIHono<ApiEnv> {
+  return createRoutes(deps).app;
+}
+
+/** The same, with its calls listed: what the document describes. */
+export function createRoutes(deps: AppDeps): Routes {
+  const { store, fleet, maxConfigBytes, stopping } = deps;
+  // Nothing of the path is decoded before it is taken apart: an encoded slash is no slash.
+  const app = new OpenAPIHono<ApiEnv>({
+    getPath: (request) => rawPath(request.url),
+  });
+  const routes = new Routes(app, new BodyBudget(2 * maxConfigBytes));
+  const apiMetrics = new ApiMetrics();
+  apiMetrics.register(deps.metrics);
+  const edits = new Edits(routes, {
+    store,
+    fleet,
+    metrics: apiMetrics,
+    maxConfigBytes,
+    stopping,
+  });
+  const rules: AccessRules = {
+    ...deps.access,
+    openPaths: new Set([...OPEN_CALLS, ...deps.page.keys()]),
+  };
+
+  app.use(async (c, next) => {
+    await next();
+    // The answer to an upgrade is the runtime's own and must stay as it is.
+    if (c.res.status === 101) return;
+    const headers = deps.page.has(c.req.path) && c.res.ok
+      ? PAGE_HEADERS
+      : API_HEADERS;
+    for (const [name, value] of headers) c.res.headers.set(name, value);
+    await tellLength(c);
+  });
+  app.use(async (c, next) => {
+    const tokenName = checkAccess(c.req.raw, { path: c.req.path, rules });
+    c.set("tokenName", tokenName);
+    await next();
+  });
+
+  addConfigCalls(routes, { store, edits, maxConfigBytes });
+  addPlacementCalls(routes, { store, edits });
+  addCustomerCalls(routes, { store, edits });
+  addMoveCalls({ edits, maxConfigBytes });
+  addVersionCalls(routes, { store, edits });
+  addRouterCalls(routes, { store, fleet });
+  addExplainCalls(routes, { store });
+  addTakeoverCalls({ store, fleet, edits });
+  addEventCalls(routes, { feed: deps.feed });
+  addHealthCalls(routes, {
+    store,
+    metrics: deps.metrics,
+    apiMetrics,
+    stopping,
+  });
+  addDocument(routes);
+  app.get(CONNECT_PATH, (c) => deps.connect(c.req.raw, c.env));
+  for (const [path, { body, type }] of deps.page) {
+    app.get(
+      path,
+      () => new Response(body, { headers: { "content-type": type } }),
+    );
+  }
+
+  app.notFound((c) => {
+    const methods = deps.page.has(c.req.path) || c.req.path === CONNECT_PATH
+      ? ["GET", "HEAD"]
+      : routes.methods(c.req.path);
+    if (methods.length === 0) {
+      return new ProblemError(
+        "not-found",
+        `There is no call at ${
+          JSON.stringify(c.req.path.slice(0, 256))
+        }; GET /openapi.json lists all.`,
+      ).response();
+    }
+    const allow = methods.join(", ");
+    return new ProblemError(
+      "method-not-allowed",
+      `${c.req.method} is not allowed at ${c.req.path}; ${allow} are.`,
+      { headers: { allow } },
+    ).response();
+  });
+  app.onError((error, c) => {
+    const problem = toProblem(error);
+    if (problem.kind === "internal" || problem.kind === "damaged") {
+      log.error("a call failed", {
+        method: c.req.method,
+        path: c.req.path,
+        error: errorLine(error),
+      });
+    }
+    return problem.response();
+  });
+  return routes;
+}
+
+/** An answer to HEAD has the length that the answer to GET has; the runtime would say 0 (RFC 9110, section 8.6). */
+async function tellLength(c: ApiContext): Promise<void> {
+  if (c.req.method !== "HEAD" || c.res.body === null) return;
+  const { byteLength } = await c.res.clone().arrayBuffer();
+  c.res.headers.set("content-length", String(byteLength));
+}

@@ -1,0 +1,281 @@
+import { Metrics } from "../shared/metrics.ts";
+import { logger } from "../shared/log.ts";
+import type { AccessRules } from "./api/access.ts";
+import type { DiffSummary } from "./api/config_diff.ts";
+import type { DiffPage } from "./api/diff_page.ts";
+import { EventFeed } from "./api/event_feed.ts";
+import type { Routes } from "./api/route.ts";
+import { type AppDeps, createRoutes } from "./app.ts";
+import type {
+  ConflictSummary,
+  Fleet,
+  FleetEvent,
+  Rollout,
+  RolloutWatch,
+  RouterView,
+} from "./hub/fleet.ts";
+import { MemoryStore } from "./store/memory_store.ts";
+import type { VersionStore } from "./store/store.ts";
+
+/** A fleet that a test sets up and looks at, without connections. */
+export class TestFleet implements Fleet {
+  list: RouterView[] = [];
+  conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
+  readonly resent: string[] = [];
+  readonly waits: { version: number; timeoutMs: number }[] = [];
+  following = 0;
+  readonly #listeners = new Set<(event: FleetEvent) => void>();
+
+  routers(): Promise<RouterView[]> {
+    return Promise.resolve(this.list);
+  }
+
+  router(id: string): Promise<RouterView[]> {
+    return Promise.resolve(this.list.filter((router) => router.id === id));
+  }
+
+  async forget(id: string): Promise<"forgotten" | "connected" | "unknown"> {
+    const found = await this.router(id);
+    if (found.length === 0) return "unknown";
+    if (found.some((router) => router.connected)) return "connected";
+    this.list = this.list.filter((router) => router.id !== id);
+    return "forgotten";
+  }
+
+  resend(id: string): number {
+    this.resent.push(id);
+    return this.list.filter((router) => router.id === id && router.connected)
+      .length;
+  }
+
+  conflicts(): ConflictSummary {
+    return this.conflict;
+  }
+
+  follow(): RolloutWatch {
+    this.following++;
+    return {
+      wait: (version, options): Promise<Rollout> => {
+        this.waits.push({
+          version: version.version,
+          timeoutMs: options.timeoutMs,
+        });
+        return Promise.resolve({
+          applied: 3,
+          rejected: [{ id: "r4", error: "no" }],
+          pending: ["r5"],
+          gone: [],
+          conflict: [],
+          waited_ms: 1,
+        });
+      },
+      end: () => {
+        this.following--;
+      },
+    };
+  }
+
+  listen(listener: (event: FleetEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  tell(event: FleetEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+}
+
+/** A router as the fleet shows it. */
+export function routerView(
+  id: string,
+  changes: Partial<RouterView> = {},
+): RouterView {
+  return {
+    id,
+    instance: "i1",
+    address: "127.0.0.1",
+    connected: true,
+    connected_since: "2026-01-01T00:00:00.000Z",
+    gone_since: null,
+    duplicate_id: false,
+    version: 1,
+    epoch: "e",
+    digest: null,
+    durable: true,
+    status: "current",
+    error: null,
+    lag: { versions: 0, seconds: 0 },
+    last_pong: null,
+    features: [],
+    control_plane: "",
+    ...changes,
+  };
+}
+
+/** The fields of all answers; each answer has some of them. */
+export interface AnswerBody {
+  readonly version: number;
+  readonly previous_version: number;
+  readonly changed: boolean;
+  readonly dry_run: boolean;
+  readonly epoch: string;
+  readonly digest: string;
+  readonly author: string | null;
+  readonly message: string | null;
+  readonly summary: DiffSummary;
+  readonly diff: DiffPage;
+  readonly rollout: Rollout;
+  readonly config: typeof CONFIG & {
+    customer_to_placement: Record<string, string>;
+  };
+  readonly from: number;
+  readonly customer: string;
+  readonly placement: string;
+  readonly endpoint: string;
+  readonly assigned: boolean;
+  readonly reason: string;
+  readonly placements: readonly { placement: string; customers: number }[];
+  readonly customers:
+    & readonly { customer: string; placement: string }[]
+    & DiffPage["customers"];
+  readonly versions: readonly { version: number }[];
+  readonly next_cursor: string | null;
+  readonly routers: readonly RouterView[];
+  readonly others: readonly RouterView[];
+  readonly instance: string | null;
+  readonly type: string;
+  readonly detail: string;
+  readonly errors: readonly { pointer: string; detail: string }[];
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, object>>;
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
+}
+
+/** An answer, read. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** What its JSON says; an empty object if there is none. */
+  readonly body: AnswerBody;
+}
+
+/** The config most tests begin with. */
+export const CONFIG = {
+  default_placement: "tier3",
+  customer_to_placement: { acme: "tier1", globex: "tier1", visa: "visa" },
+  placement_to_endpoint: {
+    tier1: "http://10.0.1.1:9001",
+    tier2: "http://10.0.1.2:9002",
+    tier3: "http://10.0.1.3:9003",
+    visa: "https://visa.cells.example:9443/base",
+  },
+};
+
+/** How a {@linkcode TestApp} differs from the usual one. */
+export interface TestAppOptions {
+  readonly store?: VersionStore;
+  /** In place of the fleet that a test sets up. */
+  readonly fleet?: Fleet;
+  readonly connect?: AppDeps["connect"];
+  readonly access?: Partial<Omit<AccessRules, "openPaths">>;
+  readonly maxConfigBytes?: number;
+  readonly stopping?: AbortSignal;
+}
+
+/** An app over a store in memory, called without a port. */
+export class TestApp implements AsyncDisposable {
+  readonly fleet = new TestFleet();
+  readonly metrics = new Metrics();
+  readonly store: VersionStore;
+  readonly feed: EventFeed;
+  readonly routes: Routes;
+
+  constructor(options: TestAppOptions = {}) {
+    this.store = options.store ??
+      new MemoryStore({ keepVersions: 100, log: logger("test") });
+    const fleet = options.fleet ?? this.fleet;
+    this.feed = new EventFeed(this.store, fleet);
+    this.routes = createRoutes({
+      store: this.store,
+      fleet,
+      feed: this.feed,
+      metrics: this.metrics,
+      access: {
+        tokens: [],
+        listenHostname: "127.0.0.1",
+        allowedHosts: [],
+        ...options.access,
+      },
+      maxConfigBytes: options.maxConfigBytes ?? 1024 * 1024,
+      page: new Map([["/", { body: "<!doctype html>", type: "text/html" }]]),
+      connect: options.connect ?? (() => new Response("connect")),
+      stopping: options.stopping ?? new AbortController().signal,
+    });
+  }
+
+  /** Sends a request as it is. */
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return await this.routes.app.request(`http://127.0.0.1:8081${path}`, init);
+  }
+
+  /** Calls with a JSON body, or with text as it is, and reads the answer. */
+  async call(
+    method: string,
+    path: string,
+    options: {
+      body?: unknown;
+      type?: string;
+      headers?: Record<string, string>;
+    } = {},
+  ): Promise<Answer> {
+    const { body, type = "application/json", headers = {} } = options;
+    const response = await this.fetch(path, {
+      method,
+      headers: body === undefined
+        ? headers
+        : { "content-type": type, ...headers },
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const json = /json/.test(response.headers.get("content-type") ?? "");
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: JSON.parse(json ? text : "{}"),
+    };
+  }
+
+  /** Commits {@linkcode CONFIG}. */
+  async seed(): Promise<void> {
+    await this.call("PUT", "/v1/config", { body: CONFIG });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.feed.close();
+    await this.store.close();
+  }
+}
+
+/** An app with {@linkcode CONFIG} committed. */
+export async function seeded(): Promise<TestApp> {
+  const app = new TestApp();
+  await app.seed();
+  return app;
+}
+
+/** The summary of an edit that changes nothing. */
+export const NO_CHANGES = {
+  customers_added: 0,
+  customers_removed: 0,
+  customers_moved: 0,
+  placements_added: 0,
+  placements_removed: 0,
+  placements_changed: 0,
+  default_changed: false,
+};

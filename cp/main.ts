@@ -1,0 +1,272 @@
+import { type ConfigResult, parseConfigText } from "../shared/config.ts";
+import { errorLine } from "../shared/errors.ts";
+import { logger, openLog } from "../shared/log.ts";
+import { Metrics } from "../shared/metrics.ts";
+import { authority, isLoopback } from "../shared/settings.ts";
+import { type AdminToken, adminToken, parseTokens } from "./api/access.ts";
+import { EventFeed } from "./api/event_feed.ts";
+import { createApp } from "./app.ts";
+import { Hub } from "./hub/hub.ts";
+import { connectRouter } from "./hub/socket.ts";
+import { configBytes } from "./metrics.ts";
+import { readControlPlaneSettings, type Settings } from "./settings.ts";
+import { openKvStore } from "./store/kv_store.ts";
+import type { VersionStore } from "./store/store.ts";
+import { readPage } from "./ui/page_files.ts";
+
+/** How long calls that are running get to end once the control plane stops, in milliseconds. */
+const SHUTDOWN_MS = 5000;
+
+const log = logger("main");
+
+/** What keeps the control plane from starting, as a list of sentences. */
+class StartError extends Error {
+  override name = "StartError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], options?: ErrorOptions) {
+    super(problems.join(" "), options);
+    this.problems = problems;
+  }
+}
+
+await main();
+
+async function main(): Promise<void> {
+  const env = Deno.env.toObject();
+  const result = readControlPlaneSettings(env);
+  const pretty = Deno.stdout.isTerminal() ? "pretty" : "json";
+  const closeLog = await openLog({
+    level: result.ok ? result.settings.logLevel : "info",
+    format: (result.ok ? result.settings.logFormat : undefined) ?? pretty,
+  });
+  async function exit(code: number): Promise<never> {
+    await closeLog();
+    Deno.exit(code);
+  }
+  function fail(error: unknown): void {
+    log.error("the control plane failed", { error: errorLine(error) });
+    exit(1);
+  }
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    fail(event.reason);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    fail(event.error);
+  });
+  try {
+    if (!result.ok) {
+      throw new StartError(result.problems.map(({ detail }) => detail));
+    }
+    for (const { name, nearest } of result.unknown) {
+      log.warn("a setting is not known", { name, nearest });
+    }
+    // What is not needed any more cannot be taken.
+    await Deno.permissions.revoke({ name: "env" });
+    await serve(result.settings);
+    log.info("stopped");
+  } catch (error) {
+    const problems = error instanceof StartError
+      ? error.problems
+      : [errorLine(error)];
+    for (const problem of problems) log.error("cannot start", { problem });
+    await exit(1);
+  }
+  await exit(0);
+}
+
+/** Serves until a signal says to stop, then ends in order. */
+async function serve(settings: Settings): Promise<void> {
+  const tokens = await readTokens(settings);
+  if (tokens.length === 0 && !isLoopback(settings.listen.hostname)) {
+    log.warn("everyone who reaches the listener may edit", {
+      address: authority(settings.listen),
+    });
+  }
+  const store = await openKvStore({
+    path: settings.kv,
+    keepVersions: settings.keepVersions,
+    log: logger("store"),
+  });
+  try {
+    if (settings.seed !== undefined) {
+      const { seed: path, maxConfigBytes } = settings;
+      await seed(store, { path, maxConfigBytes });
+    }
+    await listen(store, { settings, tokens });
+  } finally {
+    await store.close();
+  }
+}
+
+async function listen(
+  store: VersionStore,
+  { settings, tokens }: {
+    settings: Settings;
+    tokens: readonly AdminToken[];
+  },
+): Promise<void> {
+  const stopping = new AbortController();
+  const metrics = new Metrics();
+  const hub = new Hub({
+    store,
+    log: logger("hub"),
+    exclusive: settings.exclusive,
+    pingIntervalMs: settings.pingIntervalMs,
+    routerTimeoutMs: settings.routerTimeoutMs,
+    url: `http://${authority(settings.listen)}`,
+  });
+  hub.register(metrics);
+  const feed = new EventFeed(store, hub);
+  const app = createApp({
+    store,
+    fleet: hub,
+    feed,
+    metrics,
+    access: {
+      tokens,
+      listenHostname: settings.listen.hostname,
+      allowedHosts: settings.allowedHosts,
+    },
+    maxConfigBytes: settings.maxConfigBytes,
+    page: await readPage(),
+    connect: (request, { remoteAddr }) =>
+      connectRouter(request, {
+        hub,
+        address: "hostname" in remoteAddr ? remoteAddr.hostname : "",
+        token: settings.routerToken ?? null,
+      }),
+    stopping: stopping.signal,
+  });
+  try {
+    const server = openServer(
+      settings,
+      (request, info) => app.fetch(request, info),
+    );
+    hub.start();
+    const signal = await nextSignal();
+    log.info("stopping", { signal });
+    stopping.abort();
+    // Routers first: a server's own end would close their connections with another code.
+    await hub.stop();
+    await feed.close();
+    await inTime(server.shutdown(), SHUTDOWN_MS);
+  } finally {
+    await hub.stop();
+  }
+}
+
+function openServer(
+  settings: Settings,
+  handler: (
+    request: Request,
+    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+  ) => Response | Promise<Response>,
+): Deno.HttpServer {
+  try {
+    return Deno.serve({
+      hostname: settings.listen.hostname,
+      port: settings.listen.port,
+      onListen: ({ hostname, port }) =>
+        log.info("listening", { address: authority({ hostname, port }), port }),
+    }, handler);
+  } catch (cause) {
+    const address = authority(settings.listen);
+    throw new StartError([
+      cause instanceof Deno.errors.AddrInUse
+        ? `Cannot listen on CP_LISTEN ${address}: another program listens there.`
+        : `Cannot listen on CP_LISTEN ${address}: ${errorLine(cause)}.`,
+    ], { cause });
+  }
+}
+
+async function readTokens(
+  { adminToken: token, adminTokensFile: path }: Settings,
+): Promise<AdminToken[]> {
+  if (token !== undefined) return [adminToken(null, token)];
+  if (path === undefined) return [];
+  const { tokens, problems } = parseTokens(
+    await readFile("CP_ADMIN_TOKENS_FILE", path),
+  );
+  if (problems.length === 0) return tokens;
+  throw new StartError(
+    problems.map((problem) => `CP_ADMIN_TOKENS_FILE ${path}: ${problem}`),
+  );
+}
+
+/** Commits the seed as version 1 if nothing has been committed. */
+async function seed(
+  store: VersionStore,
+  { path, maxConfigBytes }: { path: string; maxConfigBytes: number },
+): Promise<void> {
+  const { version } = await store.head();
+  if (version > 0) {
+    log.info("the seed is not needed: the store has versions", { version });
+    return;
+  }
+  const result = readConfig(path, await readFile("CP_SEED", path));
+  if (!result.ok) {
+    const problems = result.problems.map(({ pointer, detail }) =>
+      `CP_SEED ${path}, at ${pointer || "/"}: ${detail}`
+    );
+    if (result.more > 0) {
+      problems.push(`CP_SEED ${path}: and ${result.more} more problems.`);
+    }
+    throw new StartError(problems);
+  }
+  const bytes = configBytes(result.config);
+  if (bytes > maxConfigBytes) {
+    throw new StartError([
+      `CP_SEED ${path} has ${bytes} bytes of JSON, and CP_MAX_CONFIG_BYTES is ${maxConfigBytes}.`,
+    ]);
+  }
+  const committed = await store.commit(
+    // Another control plane on this store may have been first.
+    (current) => current?.config ?? result.config,
+    { author: null, message: "Seeded from a file" },
+  );
+  log.info("config committed", {
+    version: committed.version.version,
+    digest: committed.version.digest,
+    source: "seed",
+  });
+}
+
+function readConfig(path: string, text: string): ConfigResult {
+  try {
+    return parseConfigText(text);
+  } catch (cause) {
+    throw new StartError([`CP_SEED ${path}: ${errorLine(cause)}.`], { cause });
+  }
+}
+
+async function readFile(setting: string, path: string): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(
+      await Deno.readFile(path),
+    );
+  } catch (cause) {
+    throw new StartError([
+      `Cannot read ${setting} ${path}: ${errorLine(cause)}.`,
+    ], { cause });
+  }
+}
+
+function nextSignal(): Promise<Deno.Signal> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      Deno.addSignalListener(signal, () => resolve(signal));
+    }
+  });
+}
+
+async function inTime(ending: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([ending, late]);
+  clearTimeout(timer);
+}
