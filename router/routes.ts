@@ -1,4 +1,5 @@
 import type { Config } from "../shared/config.ts";
+import { type Bucket, bucketOf, BUCKETS } from "../shared/customers.ts";
 import { type Endpoint, parseEndpoint } from "../shared/endpoint.ts";
 
 /** A placement as a request needs it: its name and where it is. */
@@ -19,11 +20,15 @@ export interface Routes {
   /** The config it was built from. */
   readonly config: Config;
   readonly placements: ReadonlyMap<string, Placement>;
-  /** The route of a customer: two map reads, whatever the size of the config. */
+  /** The route of a customer: a hash of the name and one map read, whatever the size of the config. */
   find(customer: string): Route;
 }
 
-/** Builds the lookup structure of a valid config. */
+/**
+ * Builds the lookup structure of a valid config. The customers of a bucket are laid out when the
+ * first of them is looked up: a million at once would hold up all traffic for a second or more, a
+ * bucket's thousand take half a millisecond.
+ */
 export function compileRoutes(config: Config): Routes {
   const placements = new Map<string, Placement>();
   const assigned = new Map<string, Route>();
@@ -36,13 +41,34 @@ export function compileRoutes(config: Config): Routes {
     placement: placements.get(config.defaultPlacement)!,
     reason: "default",
   });
-  const customers = new Map<string, Route>();
-  for (const [customer, placement] of config.customers.entries()) {
-    customers.set(customer, assigned.get(placement)!);
-  }
+  const tables = new Array<ReadonlyMap<string, Route> | null>(BUCKETS).fill(
+    null,
+  );
   return Object.freeze({
     config,
     placements,
-    find: (customer: string) => customers.get(customer) ?? fallback,
+    find(customer: string): Route {
+      const index = bucketOf(customer);
+      const table = tables[index] ??= bucketTable(
+        config.customers.buckets[index]!,
+        assigned,
+      );
+      return table.get(customer) ?? fallback;
+    },
   });
+}
+
+const EMPTY_TABLE: ReadonlyMap<string, Route> = new Map();
+
+/** The routes of one bucket's customers. */
+function bucketTable(
+  bucket: Bucket,
+  assigned: ReadonlyMap<string, Route>,
+): ReadonlyMap<string, Route> {
+  if (bucket.size === 0) return EMPTY_TABLE;
+  const table = new Map<string, Route>();
+  for (const [customer, placement] of bucket.entries()) {
+    table.set(customer, assigned.get(placement)!);
+  }
+  return table;
 }

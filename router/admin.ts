@@ -1,0 +1,200 @@
+import { type Context, Hono } from "hono";
+import { type Config, customerProblem } from "../shared/config.ts";
+import {
+  PROBLEM_JSON,
+  problemDocument,
+  type ProblemKind,
+} from "../shared/errors.ts";
+import { show } from "../shared/json.ts";
+import { logger } from "../shared/log.ts";
+import type { Metrics } from "../shared/metrics.ts";
+import { isLoopback } from "../shared/settings.ts";
+import { type ActiveConfig, activeConfig } from "./active.ts";
+import { canonicalPieces } from "./canonical_pieces.ts";
+import type { StatusDocument } from "./status.ts";
+
+const log = logger("admin");
+
+export interface AdminOptions {
+  readonly metrics: Metrics;
+  readonly status: () => StatusDocument;
+  /** Whether the router is stopping: then it is not ready. */
+  readonly stopping: () => boolean;
+  /** Hosts that are served besides loopback ones, without port, in lower case. */
+  readonly allowedHosts: ReadonlySet<string>;
+}
+
+/**
+ * The admin listener's app (SPEC section 6). It changes nothing, and answers only to hosts it knows:
+ * a page in somebody's browser may reach it by a name that resolves to this machine, but not ask
+ * under a name of ours.
+ */
+export function createAdminApp(options: AdminOptions): Hono {
+  const app = new Hono();
+
+  app.use(async (context, next) => {
+    const host = context.req.header("host") ?? "";
+    if (!isAllowedHost(host, options.allowedHosts)) {
+      return problem(context, "misdirected", {
+        status: 421,
+        detail: `Host ${
+          show(host)
+        } is not served here; ask by a loopback address, or list it in ROUTER_ALLOWED_HOSTS.`,
+      });
+    }
+    const { method } = context.req;
+    if (method !== "GET" && method !== "HEAD" && isPath(context.req.path)) {
+      context.header("allow", "GET, HEAD");
+      return problem(context, "method-not-allowed", {
+        status: 405,
+        detail: `${context.req.path} takes GET and HEAD, not ${method}.`,
+      });
+    }
+    await next();
+    context.header("cache-control", "no-store");
+    context.header("x-content-type-options", "nosniff");
+  });
+
+  app.get("/healthz", (context) => context.json({ status: "ok" }));
+
+  app.get("/readyz", (context) => {
+    if (options.stopping()) {
+      return problem(context, "unavailable", {
+        status: 503,
+        detail: "The router is stopping.",
+      });
+    }
+    return activeConfig() === null
+      ? noConfig(context)
+      : context.json({ status: "ready" });
+  });
+
+  app.get("/metrics", async (context) => {
+    const { body, contentType } = await options.metrics.text();
+    return context.body(body, 200, { "content-type": contentType });
+  });
+
+  app.get("/status", (context) => context.json(options.status()));
+
+  app.get("/explain", (context) => {
+    const customers = context.req.queries("customer") ?? [];
+    const [customer] = customers;
+    if (customers.length !== 1 || customer === undefined) {
+      return problem(context, "bad-request", {
+        status: 400,
+        detail:
+          `The parameter customer must be given once, not ${customers.length} times.`,
+      });
+    }
+    const wrong = customerProblem(customer);
+    if (wrong !== null) {
+      return problem(context, "bad-request", { status: 400, detail: wrong });
+    }
+    const active = activeConfig();
+    if (active === null) return noConfig(context);
+    const { placement, reason } = active.routes.find(customer);
+    return context.json({
+      customer,
+      placement: placement.name,
+      endpoint: placement.endpoint.url,
+      reason,
+      version: active.version,
+      epoch: active.epoch,
+    });
+  });
+
+  app.get("/config", (context) => {
+    const active = activeConfig();
+    if (active === null) return noConfig(context);
+    return context.body(configStream(active.routes.config), 200, {
+      "content-type": "application/json",
+      ...configHeaders(active),
+    });
+  });
+
+  app.notFound((context) =>
+    problem(context, "not-found", {
+      status: 404,
+      detail: `There is nothing at ${context.req.path}; try ${
+        PATHS.join(", ")
+      }.`,
+    })
+  );
+
+  app.onError((error, context) => {
+    log.error("an admin request failed", { path: context.req.path, error });
+    return problem(context, "internal", {
+      status: 500,
+      detail: "The request failed; the log says why.",
+    });
+  });
+
+  return app;
+}
+
+const PATHS: readonly string[] = [
+  "/healthz",
+  "/readyz",
+  "/metrics",
+  "/status",
+  "/explain",
+  "/config",
+];
+
+function isPath(path: string): boolean {
+  return PATHS.includes(path);
+}
+
+/** Whether a `Host` names this machine to itself, or is listed; the port is of no account. */
+export function isAllowedHost(
+  host: string,
+  allowed: ReadonlySet<string>,
+): boolean {
+  const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?$/i.exec(host);
+  if (match === null) return false;
+  const name = match[1]!.toLowerCase();
+  return isLoopback(name.replace(/^\[|\]$/g, "")) || allowed.has(name);
+}
+
+function configHeaders(active: ActiveConfig): Record<string, string> {
+  return {
+    "x-config-version": String(active.version),
+    "x-config-digest": active.digest,
+    ...(active.epoch === null ? {} : { "x-config-epoch": active.epoch }),
+  };
+}
+
+/** The canonical text, made as fast as it is read. */
+function configStream(config: Config): ReadableStream<Uint8Array> {
+  const pieces = canonicalPieces(config);
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    pull(controller) {
+      const { value, done } = pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+  }, { highWaterMark: 0 });
+}
+
+function noConfig(context: Context): Response {
+  return problem(context, "no-config", {
+    status: 503,
+    detail: "No config is served yet: none was saved, given or pushed.",
+  });
+}
+
+function problem(
+  context: Context,
+  kind: ProblemKind,
+  { status, detail }: {
+    status: 400 | 404 | 405 | 421 | 500 | 503;
+    detail: string;
+  },
+): Response {
+  return context.body(
+    JSON.stringify(problemDocument(kind, { status, detail })),
+    status,
+    { "content-type": PROBLEM_JSON },
+  );
+}

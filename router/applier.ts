@@ -1,0 +1,115 @@
+import { errorLine } from "../shared/errors.ts";
+import { logger } from "../shared/log.ts";
+import { Histogram } from "../shared/metrics.ts";
+import { activate, activeConfig, type ConfigSource } from "./active.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { type PushContents, readConfig } from "./config_reader.ts";
+import type { Outcome } from "./link/state.ts";
+import { otherDigest, type PushHead } from "./link/verdict.ts";
+import type { Routes } from "./routes.ts";
+import type { SavedConfigs } from "./saved_config.ts";
+
+const log = logger("config");
+
+/** A config that is ready to be served, with what is known of it. */
+export interface ReadyConfig {
+  /** 0 for a bootstrap config. */
+  readonly version: number;
+  readonly epoch: string | null;
+  readonly digest: string;
+  readonly source: ConfigSource;
+  readonly routes: Routes;
+}
+
+export interface ApplierOptions {
+  readonly saved: SavedConfigs;
+  /** The largest config that is taken, in bytes of JSON. */
+  readonly maxConfigBytes: number;
+  /** Called after each swap, in the same turn. */
+  readonly onApplied: (routes: Routes) => void;
+  readonly clock?: Clock;
+}
+
+/**
+ * Brings configs into service: reads and validates, swaps, saves, in this order (SPEC section 6,
+ * "Applying a config"). Whether a push is to be taken at all is decided before.
+ */
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #clock: Clock;
+  /** From a whole push to the swap, in seconds. */
+  readonly applySeconds = new Histogram([
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+  ]);
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Whether the config being served is on the disk; a bootstrap config is not meant to be, and counts as it. */
+  get durable(): boolean {
+    const active = activeConfig();
+    if (active === null || active.source === "bootstrap") return true;
+    const { newest } = this.#options.saved;
+    return newest !== null && newest.version === active.version &&
+      newest.epoch === active.epoch && newest.digest === active.digest;
+  }
+
+  /** Applies a push. Never throws: what goes wrong makes a rejection, and the config before it stays. */
+  async apply(
+    push: PushHead,
+    contents: PushContents,
+    { sameAs }: { readonly sameAs: string | null },
+  ): Promise<Outcome> {
+    const started = this.#clock.now();
+    try {
+      const read = await readConfig(contents, {
+        maxBytes: this.#options.maxConfigBytes,
+        digest: push.digest,
+      });
+      if (!read.ok) return { status: "rejected", error: read.error };
+      const { routes, digest } = read;
+      if (sameAs !== null) {
+        return digest === sameAs
+          ? { status: "unchanged" }
+          : { status: "rejected", error: otherDigest(push.version, sameAs) };
+      }
+      const { version, epoch } = push;
+      this.serve({ version, epoch, digest, routes, source: "control_plane" });
+      this.applySeconds.observe((this.#clock.now() - started) / 1000);
+      const head = { version, epoch, digest };
+      const durable = await this.#options.saved.save(head, routes.config);
+      return { status: "applied", digest, durable };
+    } catch (error) {
+      return { status: "rejected", error: errorLine(error) };
+    }
+  }
+
+  /** Swaps a config in: one assignment, between two requests. */
+  serve(config: ReadyConfig): void {
+    activate({
+      ...config,
+      appliedAt: this.#clock.wallNow(),
+      appliedAtMonotonic: this.#clock.now(),
+    });
+    try {
+      this.#options.onApplied(config.routes);
+    } catch (error) {
+      // The config is in service, whatever those who were told of it make of it.
+      log.error("a listener failed on a new config", { error });
+    }
+  }
+}

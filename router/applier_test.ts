@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { readJson } from "../shared/json.ts";
+import { activate, activeConfig } from "./active.ts";
+import { Applier } from "./applier.ts";
+import type { PushContents } from "./config_reader.ts";
+import type { Routes } from "./routes.ts";
+import { SavedConfigs } from "./saved_config.ts";
+
+const TEXT =
+  '{"customer_to_placement":{},"default_placement":"a","placement_to_endpoint":{"a":"http://127.0.0.1:1"}}';
+const DIGEST =
+  "sha256:06be7c60006397681ab28cb6854c6f914675048b13cc5dc3e06b9e3d042d2714";
+const PUSH = { version: 3, epoch: "e", digest: null, supersedes: [] };
+
+function contents(text = TEXT): PushContents {
+  return { kind: "document", document: readJson(text) };
+}
+
+async function withApplier(
+  run: (
+    applier: Applier,
+    applied: Routes[],
+    saved: SavedConfigs,
+  ) => Promise<void>,
+  onApplied: (routes: Routes) => void = () => {},
+): Promise<void> {
+  activate(null);
+  const directory = await Deno.makeTempDir();
+  const saved = new SavedConfigs(directory);
+  const applied: Routes[] = [];
+  const applier = new Applier({
+    saved,
+    maxConfigBytes: 1000,
+    onApplied: (routes) => {
+      applied.push(routes);
+      onApplied(routes);
+    },
+  });
+  try {
+    await run(applier, applied, saved);
+  } finally {
+    activate(null);
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("Applier.apply() swaps, tells and saves", () =>
+  withApplier(async (applier, applied, saved) => {
+    assert.deepEqual(await applier.apply(PUSH, contents(), { sameAs: null }), {
+      status: "applied",
+      digest: DIGEST,
+      durable: true,
+    });
+    const active = activeConfig();
+    assert.ok(active !== null && Object.isFrozen(active));
+    assert.deepEqual([active.version, active.epoch, active.source], [
+      3,
+      "e",
+      "control_plane",
+    ]);
+    assert.deepEqual(applied, [active.routes]);
+    assert.equal(saved.newest?.version, 3);
+    assert.ok(applier.durable);
+  }));
+
+Deno.test("Applier.apply() changes nothing on a config it rejects", () =>
+  withApplier(async (applier, applied) => {
+    await applier.apply(PUSH, contents(), { sameAs: null });
+    const before = activeConfig();
+    const { status } = await applier.apply(
+      { ...PUSH, version: 4 },
+      contents("{}"),
+      { sameAs: null },
+    );
+    assert.equal(status, "rejected");
+    assert.equal(activeConfig(), before);
+    assert.equal(applied.length, 1);
+  }));
+
+Deno.test("Applier.apply() only compares where it is asked to", () =>
+  withApplier(async (applier, applied) => {
+    assert.deepEqual(
+      await applier.apply(PUSH, contents(), { sameAs: DIGEST }),
+      { status: "unchanged" },
+    );
+    const other = contents(TEXT.replace(':1"', ':2"'));
+    const { status } = await applier.apply(PUSH, other, { sameAs: DIGEST });
+    assert.equal(status, "rejected");
+    assert.equal(activeConfig(), null);
+    assert.equal(applied.length, 0);
+  }));
+
+Deno.test("Applier.apply() is not undone by a listener that fails", () =>
+  withApplier(async (applier) => {
+    const { status } = await applier.apply(PUSH, contents(), { sameAs: null });
+    assert.equal(status, "applied");
+    assert.equal(activeConfig()?.version, 3);
+  }, () => {
+    throw new Error("a listener failed");
+  }));

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { readJson } from "../shared/json.ts";
+import { type ConfigContents, readConfig } from "./config_reader.ts";
+
+const TEXT =
+  '{"customer_to_placement":{},"default_placement":"a","placement_to_endpoint":{"a":"http://127.0.0.1:1"}}';
+const DIGEST =
+  "sha256:06be7c60006397681ab28cb6854c6f914675048b13cc5dc3e06b9e3d042d2714";
+
+function text(of: string): ConfigContents {
+  return { kind: "text", text: new TextEncoder().encode(of) };
+}
+
+for (
+  const contents of [
+    text(TEXT),
+    { kind: "document", document: readJson(TEXT) },
+    { kind: "gzip", gzip: gzipSync(TEXT) },
+  ] satisfies ConfigContents[]
+) {
+  Deno.test(`readConfig() reads a ${contents.kind}`, async () => {
+    const read = await readConfig(contents, { maxBytes: 1000, digest: DIGEST });
+    assert.ok(read.ok);
+    assert.equal(read.digest, DIGEST);
+    assert.equal(read.routes.find("x").placement.name, "a");
+  });
+}
+
+for (
+  const { name, contents, expected } of [
+    {
+      name: "text over the limit",
+      contents: text(TEXT.padEnd(1001)),
+      expected: /larger than 1000 bytes/,
+    },
+    {
+      name: "what unpacks to far more",
+      contents: {
+        kind: "gzip",
+        gzip: gzipSync(new Uint8Array(64 * 1024 * 1024)),
+      },
+      expected: /larger than 1000 bytes/,
+    },
+    {
+      name: "a gzip member that is cut",
+      contents: { kind: "gzip", gzip: gzipSync(TEXT).subarray(0, -9) },
+      expected: /no gzip member/,
+    },
+    {
+      name: "text that is not UTF-8",
+      contents: { kind: "text", text: Uint8Array.of(0xc3, 0x28) },
+      expected: /not UTF-8/,
+    },
+    {
+      name: "a byte order mark",
+      contents: text(`\ufeff${TEXT}`),
+      expected: /Cannot read the text as JSON/,
+    },
+    {
+      name: "what is not JSON",
+      contents: text("{]"),
+      expected: /Cannot read the text as JSON/,
+    },
+    {
+      name: "an invalid config, with all problems",
+      contents: text('{"a":1,"b":2}'),
+      expected: /"a" is not a field.*"b" is not a field/,
+    },
+    {
+      name: "a key that stands twice",
+      contents: text(TEXT.replace("{", '{"default_placement":"a",')),
+      expected: /stands more than once/,
+    },
+    {
+      name: "contents of another digest",
+      contents: text(TEXT.replace(':1"', ':2"')),
+      expected: /was announced/,
+    },
+  ] satisfies { name: string; contents: ConfigContents; expected: RegExp }[]
+) {
+  Deno.test(`readConfig() refuses ${name}`, async () => {
+    const read = await readConfig(contents, { maxBytes: 1000, digest: DIGEST });
+    assert.ok(!read.ok);
+    assert.match(read.error, expected);
+  });
+}

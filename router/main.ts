@@ -1,0 +1,294 @@
+/** Starts a router: its settings, its parts, and its end. */
+import { errorLine } from "../shared/errors.ts";
+import { logger, openLog } from "../shared/log.ts";
+import { authority, type ListenAddress } from "../shared/settings.ts";
+import { activeConfig } from "./active.ts";
+import { createAdminApp } from "./admin.ts";
+import { type AccessRecord, createApp } from "./app.ts";
+import { Applier } from "./applier.ts";
+import { systemClock } from "./clock.ts";
+import { firstConfig } from "./first_config.ts";
+import { Link } from "./link/link.ts";
+import type { Serving } from "./link/verdict.ts";
+import { Listener } from "./listen/listener.ts";
+import { createMetrics } from "./metrics.ts";
+import { SavedConfigs } from "./saved_config.ts";
+import {
+  defaultRouterId,
+  readRouterSettings,
+  type RouterSettings,
+  settingsWarnings,
+} from "./settings.ts";
+import { statusDocument } from "./status.ts";
+import { Traffic } from "./traffic.ts";
+import { Upstream } from "./upstream/upstream.ts";
+
+const log = logger("main");
+const accessLog = logger("access");
+
+/** Ends the log; lines still pending are written first. */
+let endLog = () => Promise.resolve();
+let uncaught = 0;
+
+if (import.meta.main) await main();
+
+async function main(): Promise<void> {
+  const settings = await readEnvironment();
+  // Customers' traffic does not end because of an error that concerns one request or one timer. The
+  // config is one immutable object, so there is no half-changed state to be afraid of.
+  for (const type of ["unhandledrejection", "error"] as const) {
+    globalThis.addEventListener(type, (event) => {
+      event.preventDefault();
+      uncaught++;
+      const error = event instanceof ErrorEvent ? event.error : event.reason;
+      log.error("an error that nobody caught; serving on", {
+        error,
+        stack: error instanceof Error ? error.stack : undefined,
+      });
+    });
+  }
+  try {
+    await run(settings);
+  } catch (error) {
+    await fail(errorLine(error));
+  }
+}
+
+/** The settings; with a mistake in them all mistakes are told, and the process ends. */
+async function readEnvironment(): Promise<RouterSettings> {
+  const env = Deno.env.toObject();
+  const result = readRouterSettings(env);
+  const given = result.ok ? result.settings : null;
+  endLog = await openLog({
+    level: given?.LOG_LEVEL ?? "info",
+    format: given?.LOG_FORMAT ?? (Deno.stdout.isTerminal() ? "pretty" : "json"),
+  });
+  // Nothing that runs later has any business with the environment.
+  await Deno.permissions.revoke({ name: "env" });
+  if (!result.ok) {
+    for (const { name, detail } of result.problems) {
+      log.error("a setting is wrong", { setting: name, problem: detail });
+    }
+    return await fail("the settings are wrong");
+  }
+  for (const { name, nearest } of result.unknown) {
+    log.warn("unknown setting, ignored", { setting: name, nearest });
+  }
+  for (const risk of settingsWarnings(result.settings)) {
+    log.warn("a setting is risky", { risk });
+  }
+  return result.settings;
+}
+
+async function run(settings: RouterSettings): Promise<void> {
+  const traffic = new Traffic();
+  const upstream = new Upstream({
+    traffic,
+    connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
+  });
+  const saved = new SavedConfigs(
+    settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
+  );
+  const applier = new Applier({
+    saved,
+    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+    onApplied: ({ placements }) => {
+      upstream.retain(placements);
+      traffic.retain(placements);
+    },
+  });
+  const serving = await serveFirst(settings, saved, applier);
+
+  const app = createApp({
+    active: activeConfig,
+    upstream,
+    traffic,
+    routingKey: settings.ROUTER_KEY,
+    trusted: settings.ROUTER_TRUSTED_PROXIES,
+    via: "signalbox",
+    timeouts: {
+      response: settings.ROUTER_RESPONSE_TIMEOUT,
+      idle: settings.ROUTER_IDLE_TIMEOUT,
+      stream: settings.ROUTER_STREAM_TIMEOUT,
+    },
+    accessLogLevel: settings.ROUTER_ACCESS_LOG,
+    accessLog: logAccess,
+  });
+  const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
+  const listener = await listening(
+    "data",
+    settings.ROUTER_LISTEN,
+    (address) =>
+      Listener.listen({
+        ...address,
+        app,
+        traffic,
+        maxConnections: settings.ROUTER_MAX_CONNECTIONS,
+        ...(perAddress === undefined
+          ? {}
+          : { maxConnectionsPerAddress: perAddress }),
+        headerTimeout: settings.ROUTER_HEADER_TIMEOUT,
+        keepAliveTimeout: settings.ROUTER_KEEPALIVE_TIMEOUT,
+        idleTimeout: settings.ROUTER_IDLE_TIMEOUT,
+      }),
+  );
+
+  const id = settings.ROUTER_ID ??
+    defaultRouterId(Deno.hostname(), listener.address.port);
+  const link = new Link({
+    urls: settings.ROUTER_CP_URL,
+    id,
+    instance: crypto.randomUUID(),
+    token: settings.ROUTER_CP_TOKEN ?? null,
+    silenceMs: settings.ROUTER_CP_TIMEOUT,
+    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+    serving,
+    apply: (push, contents, options) => applier.apply(push, contents, options),
+  });
+  const clock = systemClock;
+  let stopping = false;
+  const admin = createAdminApp({
+    metrics: createMetrics({
+      traffic,
+      link,
+      applier,
+      saved,
+      clock,
+      uncaught: () => uncaught,
+    }),
+    status: () =>
+      statusDocument({
+        id,
+        active: activeConfig(),
+        link: link.status(),
+        durable: applier.durable,
+        now: clock.now(),
+      }),
+    stopping: () => stopping,
+    allowedHosts: allowedHosts(settings),
+  });
+  const adminServer = await listening(
+    "admin",
+    settings.ROUTER_ADMIN_LISTEN,
+    (address) => Deno.serve({ ...address, onListen: () => {} }, admin.fetch),
+  );
+  log.info("listening", {
+    listener: "data",
+    address: authority(listener.address),
+    id,
+  });
+  log.info("listening", {
+    listener: "admin",
+    address: authority(adminServer.addr),
+    id,
+  });
+  link.start();
+
+  await stopSignal();
+  stopping = true;
+  log.info("stopping", { drain_ms: settings.ROUTER_DRAIN_TIMEOUT });
+  await listener.stop(settings.ROUTER_DRAIN_TIMEOUT);
+  upstream.close();
+  await link.stop();
+  log.info("stopped");
+  await endLog();
+  Deno.exit(0);
+}
+
+/** Serves what there is before a control plane has been heard; answers what may be announced to one. */
+async function serveFirst(
+  settings: RouterSettings,
+  saved: SavedConfigs,
+  applier: Applier,
+): Promise<Serving | null> {
+  const started = performance.now();
+  const { config, bootstrapProblem } = await firstConfig(saved, {
+    bootstrap: settings.ROUTER_BOOTSTRAP ?? null,
+    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+  });
+  if (bootstrapProblem !== null) {
+    // It was asked for and cannot be used: starting empty would hide that.
+    if (config === null) await fail(bootstrapProblem);
+    log.error(
+      "the bootstrap config is wrong; the last known good one is served",
+      { problem: bootstrapProblem },
+    );
+  }
+  if (config === null) {
+    log.warn(
+      "no config yet: every request is answered 503 until one is pushed",
+    );
+    return null;
+  }
+  applier.serve(config);
+  const { version, epoch, digest, source } = config;
+  log.info("applied a config", {
+    version,
+    epoch,
+    digest,
+    source,
+    ms: Math.round(performance.now() - started),
+  });
+  return source === "bootstrap"
+    ? null
+    : { version, epoch, digest, durable: true };
+}
+
+/** Opens a listener; where it cannot be opened, that is said and the process ends. */
+async function listening<T>(
+  name: string,
+  address: ListenAddress,
+  open: (address: ListenAddress) => T,
+): Promise<T> {
+  try {
+    return open(address);
+  } catch (error) {
+    return await fail(
+      `cannot open the ${name} listener on ${authority(address)}: ${
+        error instanceof Deno.errors.AddrInUse
+          ? "the address is in use by another process"
+          : errorLine(error)
+      }`,
+    );
+  }
+}
+
+/** The names under which the admin listener may be asked, besides loopback ones. */
+function allowedHosts(settings: RouterSettings): ReadonlySet<string> {
+  const { hostname } = settings.ROUTER_ADMIN_LISTEN;
+  const hosts = settings.ROUTER_ALLOWED_HOSTS.map((host) => host.toLowerCase());
+  hosts.push(hostname.includes(":") ? `[${hostname}]` : hostname);
+  return new Set(hosts);
+}
+
+function logAccess(record: AccessRecord): void {
+  const { requestId, milliseconds, error, ...rest } = record;
+  accessLog[error === null ? "info" : "warn"]("request", {
+    ...rest,
+    ms: Math.round(milliseconds * 1000) / 1000,
+    request_id: requestId,
+    ...(error === null ? {} : { error }),
+  });
+}
+
+/** Waits to be told to stop. Who tells it twice does not want to wait. */
+function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let asked = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (asked) Deno.exit(1);
+      asked = true;
+      resolve();
+    });
+  }
+  return promise;
+}
+
+/** Ends the process because it cannot do its work. */
+async function fail(problem: string): Promise<never> {
+  // As a property: a message is a template, in which braces mean something.
+  log.error("cannot start", { problem });
+  await endLog();
+  Deno.exit(1);
+}

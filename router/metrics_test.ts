@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { parseConfigText } from "../shared/config.ts";
+import { activate } from "./active.ts";
+import { Applier } from "./applier.ts";
+import { FakeClock } from "./fake_clock.ts";
+import { Link } from "./link/link.ts";
+import { createMetrics } from "./metrics.ts";
+import { compileRoutes } from "./routes.ts";
+import { SavedConfigs } from "./saved_config.ts";
+import { Traffic } from "./traffic.ts";
+
+Deno.test("createMetrics() shows every metric the router promises", async () => {
+  const result = parseConfigText(
+    '{"customer_to_placement":{},"default_placement":"a","placement_to_endpoint":{"a":"http://h"}}',
+  );
+  assert.ok(result.ok);
+  const clock = new FakeClock(0, 1_700_000_000_000);
+  const saved = new SavedConfigs("/nowhere");
+  const applier = new Applier({
+    saved,
+    maxConfigBytes: 1,
+    onApplied: () => {},
+    clock,
+  });
+  const link = new Link({
+    urls: [],
+    id: "r",
+    instance: "i",
+    silenceMs: 1,
+    maxConfigBytes: 1,
+    serving: null,
+    apply: () => Promise.reject(new Error("nothing is pushed")),
+    clock,
+  });
+  const traffic = new Traffic();
+  const metrics = createMetrics({
+    traffic,
+    link,
+    applier,
+    saved,
+    clock,
+    uncaught: () => 0,
+  });
+  activate(null);
+  assert.doesNotMatch(
+    (await metrics.text()).body,
+    /^signalbox_router_config_age/m,
+  );
+
+  applier.serve({
+    version: 42,
+    epoch: "e",
+    digest: "sha256:x",
+    source: "control_plane",
+    routes: compileRoutes(result.config),
+  });
+  clock.advance(1500);
+  traffic.of("a").request(200, 0.004);
+  traffic.of("a").request(503, 60);
+  traffic.of("a").error("refused");
+  traffic.of("a").idle = 2;
+  const { body } = await metrics.text();
+  for (
+    const line of [
+      "signalbox_router_config_version 42",
+      "signalbox_router_config_age_seconds 1.5",
+      "signalbox_router_config_last_update_timestamp_seconds 1700000000",
+      "signalbox_router_config_lag_versions 0",
+      "signalbox_router_config_behind_seconds 0",
+      'signalbox_router_config_updates_total{status="applied"} 0',
+      'signalbox_router_config_updates_total{status="rejected"} 0',
+      'signalbox_router_config_updates_total{status="unchanged"} 0',
+      "signalbox_router_config_apply_seconds_count 0",
+      "signalbox_router_config_durable 0",
+      "signalbox_router_control_plane_connected 0",
+      "signalbox_router_control_plane_connects_total 0",
+      'signalbox_router_requests_total{placement="a",code="2xx"} 1',
+      'signalbox_router_requests_total{placement="a",code="5xx"} 1',
+      'signalbox_router_request_duration_seconds_bucket{placement="a",le="0.005"} 1',
+      'signalbox_router_request_duration_seconds_bucket{placement="a",le="+Inf"} 2',
+      'signalbox_router_request_duration_seconds_sum{placement="a"} 60.004',
+      "signalbox_router_requests_in_flight 0",
+      'signalbox_router_upstream_errors_total{placement="a",kind="refused"} 1',
+      'signalbox_router_upstream_connections{placement="a",state="idle"} 2',
+    ]
+  ) assert.ok(body.split("\n").includes(line), `${line} in:\n${body}`);
+  activate(null);
+});

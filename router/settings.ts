@@ -1,0 +1,204 @@
+import { z } from "zod";
+import { isRouterId } from "../shared/protocol.ts";
+import {
+  duration,
+  isLoopback,
+  list,
+  listenAddress,
+  LOG_SETTINGS,
+  oneOf,
+  readSettings,
+  secret,
+  type SettingProblem,
+  type SettingsResult,
+  size,
+  text,
+  whole,
+} from "../shared/settings.ts";
+import { parseTrustedProxies, type TrustedProxies } from "./forwarding.ts";
+import type { RoutingKeySource } from "./routing_key.ts";
+
+/** How a router runs (SPEC section 7); times are in milliseconds, sizes in bytes. */
+export type RouterSettings = z.output<z.ZodObject<typeof SHAPE>>;
+
+const KIBIBYTE = 1024;
+
+const SHAPE = {
+  ...LOG_SETTINGS,
+  ROUTER_LISTEN: listenAddress().default({ hostname: "127.0.0.1", port: 8080 }),
+  ROUTER_ADMIN_LISTEN: listenAddress().default({
+    hostname: "127.0.0.1",
+    port: 9080,
+  }),
+  ROUTER_ALLOWED_HOSTS: list(
+    (part) => /^[a-z0-9._-]+$|^\[[0-9a-f:.]+\]$/i.test(part),
+    "a host name or address without a port, an IPv6 address in brackets",
+  ).default([]),
+  ROUTER_ID: parsed(
+    (value) => isRouterId(value) ? value : undefined,
+    "1 to 128 of A-Z a-z 0-9 . _ : -",
+  ).optional(),
+  ROUTER_CP_URL: parsed(
+    controlPlanes,
+    "a comma list of ws: or wss: URLs without user info and fragment, or empty for no control plane",
+  ).default(["ws://127.0.0.1:8081/v1/connect"]),
+  ROUTER_CP_TIMEOUT: duration().default(12_000),
+  ROUTER_CP_TOKEN: secret().optional(),
+  ROUTER_MAX_CONFIG_BYTES: size().default(128 * KIBIBYTE * KIBIBYTE),
+  ROUTER_BOOTSTRAP: text().optional(),
+  ROUTER_STATE_DIR: text().optional(),
+  ROUTER_KEY: parsed(
+    keySource,
+    "header:<name of a header>, or host:{key}.<domain>",
+  ).default({ kind: "header", name: "x-routing-key" }),
+  ROUTER_CONNECT_TIMEOUT: duration().default(5000),
+  ROUTER_RESPONSE_TIMEOUT: duration().default(30_000),
+  ROUTER_IDLE_TIMEOUT: duration().default(60_000),
+  ROUTER_STREAM_TIMEOUT: duration().default(3_600_000),
+  ROUTER_HEADER_TIMEOUT: duration().default(10_000),
+  ROUTER_KEEPALIVE_TIMEOUT: duration().default(75_000),
+  ROUTER_MAX_CONNECTIONS: whole(1, 1_000_000).default(10_000),
+  ROUTER_MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).optional(),
+  ROUTER_DRAIN_TIMEOUT: duration().default(10_000),
+  ROUTER_TRUSTED_PROXIES: parsed(
+    trustedProxies,
+    "a comma list of addresses and CIDR blocks",
+  ).default(parseTrustedProxies([])),
+  ROUTER_ACCESS_LOG: oneOf(["errors", "all", "off"]).default("errors"),
+};
+
+/** Header names that cannot name a customer: they frame the message, or say where it goes. */
+const NO_KEY_HEADERS = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "proxy-authorization",
+  "proxy-authenticate",
+  "proxy-connection",
+  "expect",
+]);
+
+/** Reads the router's settings, or says all that is wrong with them. */
+export function readRouterSettings(
+  env: Readonly<Record<string, string>>,
+): SettingsResult<RouterSettings> {
+  const result = readSettings(SHAPE, {
+    env,
+    prefix: "ROUTER_",
+    mayBeEmpty: ["ROUTER_CP_URL"],
+  });
+  if (!result.ok) return result;
+  const problems = crossChecks(result.settings);
+  return problems.length === 0 ? result : { ok: false, problems };
+}
+
+function crossChecks(settings: RouterSettings): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const data = settings.ROUTER_LISTEN;
+  const admin = settings.ROUTER_ADMIN_LISTEN;
+  if (
+    data.port !== 0 && data.port === admin.port &&
+    (data.hostname === admin.hostname || isWildcard(data.hostname) ||
+      isWildcard(admin.hostname))
+  ) {
+    problems.push({
+      name: "ROUTER_ADMIN_LISTEN",
+      detail:
+        `ROUTER_ADMIN_LISTEN and ROUTER_LISTEN must not share port ${data.port} of one address.`,
+    });
+  }
+  const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
+  const all = settings.ROUTER_MAX_CONNECTIONS;
+  if (perAddress !== undefined && perAddress > all) {
+    problems.push({
+      name: "ROUTER_MAX_CONNECTIONS_PER_ADDRESS",
+      detail:
+        `ROUTER_MAX_CONNECTIONS_PER_ADDRESS must be at most ROUTER_MAX_CONNECTIONS, ${all}; ${perAddress} is not.`,
+    });
+  }
+  return problems;
+}
+
+/** What to tell at the start though nothing is wrong. */
+export function settingsWarnings(settings: RouterSettings): string[] {
+  const warnings: string[] = [];
+  if (!isLoopback(settings.ROUTER_ADMIN_LISTEN.hostname)) {
+    warnings.push(
+      "ROUTER_ADMIN_LISTEN is not a loopback address: whoever reaches it sees the whole config",
+    );
+  }
+  if (
+    settings.ROUTER_CP_TOKEN !== undefined &&
+    settings.ROUTER_CP_URL.some((url) =>
+      url.startsWith("ws:") && !isLoopback(bareHost(url))
+    )
+  ) {
+    warnings.push(
+      "ROUTER_CP_TOKEN is sent unencrypted, over ws: to another machine",
+    );
+  }
+  return warnings;
+}
+
+/** The id of a router that was given none: host name and data port, in characters an id may have. */
+export function defaultRouterId(hostname: string, port: number): string {
+  const name = hostname.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 122);
+  return `${name === "" ? "router" : name}:${port}`;
+}
+
+function controlPlanes(value: string): readonly string[] | undefined {
+  if (value === "") return [];
+  const urls = value.split(",").map((part) => part.trim());
+  return urls.every(isControlPlane) ? urls : undefined;
+}
+
+function isControlPlane(part: string): boolean {
+  // Only the text tells an empty fragment or user info from none.
+  if (!/^wss?:\/\/[^/?#@]+(?:[/?][^#]*)?$/i.test(part) || !URL.canParse(part)) {
+    return false;
+  }
+  return new URL(part).port !== "0";
+}
+
+function keySource(value: string): RoutingKeySource | undefined {
+  const header = /^header:([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})$/.exec(value);
+  if (header !== null) {
+    const name = header[1]!.toLowerCase();
+    return NO_KEY_HEADERS.has(name) ? undefined : { kind: "header", name };
+  }
+  const host = /^host:\{key\}((?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+)$/i
+    .exec(value);
+  return host === null
+    ? undefined
+    : { kind: "host", suffix: host[1]!.toLowerCase() };
+}
+
+function trustedProxies(value: string): TrustedProxies | undefined {
+  try {
+    return parseTrustedProxies(value.split(",").map((part) => part.trim()));
+  } catch {
+    return undefined;
+  }
+}
+
+function parsed<T>(parse: (value: string) => T | undefined, rule: string) {
+  return z.string().transform((value, context): T => {
+    const result = parse(value);
+    if (result !== undefined) return result;
+    context.addIssue({ code: "custom", message: rule });
+    return z.NEVER;
+  });
+}
+
+function isWildcard(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+function bareHost(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, "");
+}

@@ -1,0 +1,81 @@
+import type { ActiveConfig, ConfigSource } from "./active.ts";
+import type { LinkStatus } from "./link/link.ts";
+
+/** What `GET /status` answers (SPEC section 6). Times are RFC 3339. */
+export interface StatusDocument {
+  readonly id: string;
+  /** Null while no config is served; 0 on a bootstrap config. */
+  readonly version: number | null;
+  readonly epoch: string | null;
+  readonly digest: string | null;
+  readonly source: ConfigSource | null;
+  readonly applied_at: string | null;
+  /** By the monotonic clock, so that a corrected wall clock makes nothing look stale. */
+  readonly age_seconds: number | null;
+  /** Whether there is a connection to a control plane. */
+  readonly connected: boolean;
+  readonly control_plane: {
+    /** The newest version it told of; null before it told of any. */
+    readonly version: number | null;
+    readonly lag: number;
+    readonly behind_seconds: number;
+    readonly last_heard_at: string | null;
+  };
+  readonly last_rejected: {
+    readonly version: number;
+    readonly epoch: string | null;
+    readonly error: string;
+    readonly at: string;
+  } | null;
+  /** Whether the config being served is in the state directory, or needs not be. */
+  readonly durable: boolean;
+}
+
+/** Puts the status together. `now` is on the monotonic clock, in milliseconds. */
+export function statusDocument(
+  options: {
+    readonly id: string;
+    readonly active: ActiveConfig | null;
+    readonly link: LinkStatus;
+    readonly durable: boolean;
+    readonly now: number;
+  },
+): StatusDocument {
+  const { id, active, link, durable, now } = options;
+  const rejected = link.lastRejected;
+  return {
+    id,
+    version: active?.version ?? null,
+    epoch: active?.epoch ?? null,
+    digest: active?.digest ?? null,
+    source: active?.source ?? null,
+    applied_at: active === null ? null : rfc3339(active.appliedAt),
+    age_seconds: active === null ? null : ageSeconds(active, now),
+    connected: link.connected,
+    control_plane: {
+      version: link.version,
+      lag: link.lag,
+      behind_seconds: round(link.behindSeconds),
+      last_heard_at: link.lastHeardAt === null
+        ? null
+        : rfc3339(link.lastHeardAt),
+    },
+    last_rejected: rejected === null
+      ? null
+      : { ...rejected, at: rfc3339(rejected.at) },
+    durable,
+  };
+}
+
+/** Seconds since a config was applied. */
+export function ageSeconds(active: ActiveConfig, now: number): number {
+  return round((now - active.appliedAtMonotonic) / 1000);
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}
+
+function rfc3339(ms: number): string {
+  return new Date(ms).toISOString();
+}

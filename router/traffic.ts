@@ -1,0 +1,108 @@
+import type { UpstreamErrorKind } from "./upstream/error.ts";
+
+/** The upper bounds of the buckets of request durations, in seconds; one more is without bound. */
+export const DURATION_BOUNDS: readonly number[] = [
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+  30,
+];
+
+/** Why a connection was refused. */
+export type RefusalReason =
+  | "max_connections"
+  | "max_per_address"
+  | "stopping"
+  /** Too many others are just being told why they are refused. */
+  | "backlog";
+
+/** What one placement saw. All fields are plain numbers that only the data path adds to. */
+export class PlacementTraffic {
+  /** The placement's name; empty for requests that were answered before one was chosen. */
+  readonly placement: string;
+  /** Requests answered, by class of status: index 0 is `1xx`, 4 is `5xx`. */
+  readonly requests: number[] = [0, 0, 0, 0, 0];
+  /** Requests by duration: one count for each of {@linkcode DURATION_BOUNDS} (not cumulative), and one above. */
+  readonly durations: number[] = DURATION_BOUNDS.map(() => 0).concat(0);
+  /** The sum of all durations, in seconds. */
+  durationSum = 0;
+  readonly errors: Map<UpstreamErrorKind, number> = new Map();
+  /** Connections that carry a request. */
+  active = 0;
+  /** Connections that wait for one. */
+  idle = 0;
+
+  constructor(placement: string) {
+    this.placement = placement;
+  }
+
+  /** Counts a request that was answered with `status` after `seconds`. */
+  request(status: number, seconds: number): void {
+    // A class that does not exist counts as a failure (RFC 9110 section 15).
+    this.requests[Math.min(Math.floor(status / 100), 5) - 1]! += 1;
+    this.durationSum += seconds;
+    let bucket = 0;
+    while (
+      bucket < DURATION_BOUNDS.length && seconds > DURATION_BOUNDS[bucket]!
+    ) bucket++;
+    this.durations[bucket]! += 1;
+  }
+
+  /** Counts a failure of the way to the placement. */
+  error(kind: UpstreamErrorKind): void {
+    this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1);
+  }
+}
+
+/** The counters of the data path, read when metrics are asked for. */
+export class Traffic {
+  /** Requests being worked on. */
+  inFlight = 0;
+  /** Client connections open. */
+  connections = 0;
+  readonly refused: Record<RefusalReason, number> = {
+    max_connections: 0,
+    max_per_address: 0,
+    stopping: 0,
+    backlog: 0,
+  };
+  /** Failures to accept a connection, as at the limit of open descriptors. */
+  acceptErrors = 0;
+  #placements = new Map<string, PlacementTraffic>();
+  /** Requests without a placement. */
+  readonly unrouted: PlacementTraffic = this.of("");
+
+  /** The counters of a placement, which must be named by a config. */
+  of(placement: string): PlacementTraffic {
+    let traffic = this.#placements.get(placement);
+    if (traffic === undefined) {
+      traffic = new PlacementTraffic(placement);
+      this.#placements.set(placement, traffic);
+    }
+    return traffic;
+  }
+
+  /** All counters by placement; the one with the empty name counts requests without a placement. */
+  placements(): IterableIterator<PlacementTraffic> {
+    return this.#placements.values();
+  }
+
+  /** Forgets placements that a config no longer names and that no connection is open to. */
+  retain(placements: { has(name: string): boolean }): void {
+    for (const [name, { active, idle }] of this.#placements) {
+      if (name !== "" && !placements.has(name) && active + idle === 0) {
+        this.#placements.delete(name);
+      }
+    }
+  }
+}
