@@ -63,8 +63,6 @@ async function main(): Promise<void> {
     for (const { name, nearest } of result.unknown) {
       log.warn("a setting is not known", { name, nearest });
     }
-    // What is not needed any more cannot be taken.
-    await Deno.permissions.revoke({ name: "env" });
     await serve(result.settings);
     log.info("stopped");
   } catch (error) {
@@ -90,6 +88,9 @@ async function serve(settings: Settings): Promise<void> {
     keepVersions: settings.keepVersions,
     log: logger("store"),
   });
+  // What is not needed any more cannot be taken. Not before: the runtime itself reads the token of a
+  // KV Connect store from the environment, as it opens one.
+  await Deno.permissions.revoke({ name: "env" });
   try {
     if (settings.seed !== undefined) {
       const { seed: path, maxConfigBytes } = settings;

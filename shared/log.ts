@@ -24,7 +24,20 @@ export interface Logger {
 
 /** The log of a part of the program, such as `logger("router", "link")`. */
 export function logger(...parts: [string, ...string[]]): Logger {
-  return getLogger(["signalbox", ...parts]);
+  const log = getLogger(["signalbox", ...parts]);
+  return {
+    debug: (message, properties = {}) =>
+      log.debug(literal(message), properties),
+    info: (message, properties = {}) => log.info(literal(message), properties),
+    warn: (message, properties = {}) => log.warn(literal(message), properties),
+    error: (message, properties = {}) =>
+      log.error(literal(message), properties),
+  };
+}
+
+/** The library takes braces for the names of properties; a message means them as they stand. */
+function literal(message: string): string {
+  return message.replaceAll(/[{}]/g, "$&$&");
 }
 
 /** Lines not yet taken by who reads the log; past this many bytes new ones are dropped, and counted. */

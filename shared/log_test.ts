@@ -31,7 +31,7 @@ Deno.test("openLog() writes one JSON object a line, errors with their causes", a
   deepEqual(fields, {
     level: "info",
     logger: "router.link",
-    message: "config applied",
+    message: "host:{key} of {{a}",
     version: 3,
     error: "Error: outer – caused by TypeError: inner",
   });

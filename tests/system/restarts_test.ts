@@ -7,6 +7,18 @@ import { dataFolder } from "../harness/program.ts";
 import { Router } from "../harness/router.ts";
 import { until } from "../harness/until.ts";
 
+/** Waits until the one router has acked a version as being on its disk. */
+async function acked(
+  controlPlane: ControlPlane,
+  version: number,
+): Promise<void> {
+  await until(`the router to ack version ${version}`, async () => {
+    const { body } = await controlPlane.call("GET", "/v1/routers");
+    const [router] = body.routers;
+    return router.version === version && router.durable;
+  });
+}
+
 for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   Deno.test(`a control plane restarted by ${signal} under load fails no request`, async () => {
     await using folder = await dataFolder();
@@ -85,7 +97,7 @@ Deno.test("a router started while the control plane is down serves its last-know
     folder: folder.path,
     cpUrl: controlPlane.connectUrl,
   });
-  await first.serves(1);
+  await acked(controlPlane, 1);
   await controlPlane.program.kill("SIGKILL");
   await first.program.kill("SIGKILL");
 
@@ -113,7 +125,7 @@ Deno.test("a damaged last-known-good is set aside, and the bootstrap serves", as
     cpUrl: controlPlane.connectUrl,
     env: { ROUTER_BOOTSTRAP: bootstrap },
   });
-  await first.serves(1);
+  await acked(controlPlane, 1);
   await controlPlane.program.kill("SIGKILL");
   await first.program.kill("SIGKILL");
 

@@ -1,0 +1,82 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { startCell } from "../harness/cell.ts";
+import { ControlPlane } from "../harness/control_plane.ts";
+import { dataFolder } from "../harness/program.ts";
+import { Router } from "../harness/router.ts";
+import { until } from "../harness/until.ts";
+
+const README = await Deno.readTextFile(
+  new URL("../../README.md", import.meta.url),
+);
+
+/** The lines of the shell examples below a heading, up to the next heading of its rank. */
+function commands(heading: string): string[] {
+  const section = README.split(`\n## ${heading}\n`)[1]!.split("\n## ")[0]!;
+  return [...section.matchAll(/```sh\n(.*?)```/gs)].flatMap(([, block]) =>
+    block!.trim().split("\n")
+  );
+}
+
+Deno.test("every line of the README's API examples works when pasted", async () => {
+  await using folder = await dataFolder();
+  await using stack = new AsyncDisposableStack();
+  const cells = ["tier1", "tier2", "tier3", "visa"].map((name) =>
+    stack.use(startCell(name))
+  );
+  const seed = `${folder.path}/seed.json`;
+  await Deno.writeTextFile(
+    seed,
+    JSON.stringify({
+      default_placement: "tier3",
+      customer_to_placement: { acme: "tier1", globex: "tier2", visa: "visa" },
+      placement_to_endpoint: Object.fromEntries(
+        cells.map(({ name, endpoint }) => [name, endpoint]),
+      ),
+    }),
+  );
+  const controlPlane = stack.use(
+    await ControlPlane.start(folder.path, { CP_SEED: seed }),
+  );
+  const router = stack.use(
+    await Router.start("router-1", {
+      folder: folder.path,
+      cpUrl: controlPlane.connectUrl,
+    }),
+  );
+  await router.serves(1);
+
+  const lines = commands("The API by example");
+  ok(lines.length > 20);
+  for (const line of lines) {
+    const here = line
+      .replaceAll("http://127.0.0.1:8081", controlPlane.url)
+      .replaceAll("http://127.0.0.1:8080", router.url)
+      .replaceAll("http://127.0.0.1:9080", router.adminUrl)
+      .replaceAll("curl -s", "curl --fail-with-body -s");
+    const { code, stdout } = await new Deno.Command("bash", {
+      args: ["-o", "pipefail", "-c", here],
+    })
+      .output();
+    // 28 is curl's own time-out, which ends the example that listens to events.
+    const expected = line.includes("-m 2") ? 28 : 0;
+    equal(code, expected, `${line}\n${new TextDecoder().decode(stdout)}`);
+  }
+  await until("the router to be current", async () => {
+    const { body } = await controlPlane.call("GET", "/v1/routers");
+    return body.routers[0].status === "current";
+  });
+});
+
+Deno.test("the README names every setting, and no other", async () => {
+  for (const [side, prefix] of [["cp", "CP"], ["router", "ROUTER"]]) {
+    const source = await Deno.readTextFile(
+      new URL(`../../${side}/settings.ts`, import.meta.url),
+    );
+    const names = (text: string, pattern: RegExp) =>
+      [...new Set([...text.matchAll(pattern)].map(([, name]) => name))].sort();
+    deepEqual(
+      names(README, new RegExp(`^\\| \`(${prefix}_[A-Z_]+)\``, "gm")),
+      names(source, new RegExp(`^  (${prefix}_[A-Z_]+):`, "gm")),
+    );
+  }
+});
