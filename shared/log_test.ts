@@ -17,7 +17,7 @@ Deno.test("openLog() writes one JSON object a line, errors with their causes", a
   const { lines, write } = collector();
   const end = await openLog({ level: "info", format: "json", write });
   const error = new Error("outer", { cause: new TypeError("inner") });
-  logger("router", "link").info("config applied", {
+  logger("router", "link").info("host:{key} of {{a}", {
     version: 3,
     error,
     level: "kept out",

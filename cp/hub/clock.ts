@@ -1,0 +1,24 @@
+/** Time as the hub sees it: passed in, so that tests decide how it goes by. */
+export interface Clock {
+  /** Milliseconds on a clock that never jumps; only differences mean something. */
+  now(): number;
+  /** Milliseconds since 1970: for people, never for measuring. */
+  wall(): number;
+  /** Calls `callback` once after so many milliseconds, unless the answered function is called first. */
+  after(milliseconds: number, callback: () => void): () => void;
+}
+
+/** The machine's clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(milliseconds, callback) {
+    const timer = setTimeout(callback, milliseconds);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** A point of the never jumping clock as RFC 3339, UTC. */
+export function timeText(clock: Clock, at: number): string {
+  return new Date(clock.wall() - (clock.now() - at)).toISOString();
+}

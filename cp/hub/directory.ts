@@ -1,0 +1,133 @@
+import type { RouterRecord } from "../store/store.ts";
+import type { Clock } from "./clock.ts";
+import { type Connection, stateOf } from "./connection.ts";
+import type { ConflictSummary, RouterView } from "./fleet.ts";
+import { type Answer, answerOf, type Awaited } from "./rollout.ts";
+import type { Source } from "./source.ts";
+import { recordOf, viewOf } from "./view.ts";
+
+/** The routers connected here, by id, and how they are shown. */
+export class Directory {
+  readonly #clock: Clock;
+  readonly #source: Source;
+  /** Names this process. */
+  readonly controlPlane: string;
+  readonly #all = new Set<Connection>();
+  readonly #byId = new Map<string, Set<Connection>>();
+  #anonymous = 0;
+
+  constructor(
+    options: { clock: Clock; source: Source; controlPlane: string },
+  ) {
+    this.#clock = options.clock;
+    this.#source = options.source;
+    this.controlPlane = options.controlPlane;
+  }
+
+  /** All connections, the oldest first. */
+  get all(): ReadonlySet<Connection> {
+    return this.#all;
+  }
+
+  /** The connections with this id, the oldest first. */
+  withId(id: string): readonly Connection[] {
+    return [...this.#byId.get(id) ?? []];
+  }
+
+  /** Every id that is connected. */
+  ids(): Iterable<string> {
+    return this.#byId.keys();
+  }
+
+  /** The ids that routers gave themselves: those that are stored. */
+  *namedIds(): Generator<string> {
+    for (const { named, id } of this.#all) if (named) yield id;
+  }
+
+  has(connection: Connection): boolean {
+    return this.#all.has(connection);
+  }
+
+  hasId(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  add(connection: Connection): void {
+    this.#all.add(connection);
+    const sameId = this.#byId.get(connection.id);
+    if (sameId === undefined) {
+      this.#byId.set(connection.id, new Set([connection]));
+    } else sameId.add(connection);
+  }
+
+  remove(connection: Connection): void {
+    this.#all.delete(connection);
+    const sameId = this.#byId.get(connection.id);
+    sameId?.delete(connection);
+    if (sameId?.size === 0) this.#byId.delete(connection.id);
+  }
+
+  /** Makes up an id for a router that gave none. */
+  makeId(): string {
+    for (;;) {
+      const id = `anonymous-${++this.#anonymous}`;
+      if (!this.#byId.has(id)) return id;
+    }
+  }
+
+  /** How a connected router is shown. */
+  view(connection: Connection): RouterView {
+    return viewOf(connection, {
+      clock: this.#clock,
+      head: this.#source.standing?.head ?? null,
+      controlPlane: this.controlPlane,
+      duplicate: (this.#byId.get(connection.id)?.size ?? 0) > 1,
+    });
+  }
+
+  /** How a connected router is stored: the newest connection, where several share the id; null if none does. */
+  record(
+    id: string,
+    { liveUntil }: { liveUntil: string },
+  ): RouterRecord | null {
+    const newest = this.withId(id).at(-1);
+    if (newest === undefined) return null;
+    return recordOf(this.view(newest), {
+      rejected: stateOf(newest).rejected,
+      controlPlane: this.controlPlane,
+      liveUntil,
+    });
+  }
+
+  /** How the connections with this id have answered for a version. */
+  answers(id: string, awaited: Awaited): readonly Answer[] {
+    const epoch = this.#source.standing?.head.epoch ?? awaited.epoch;
+    return this.withId(id).map((connection) =>
+      answerOf(stateOf(connection), { awaited, epoch })
+    );
+  }
+
+  /** How many do not serve what they should. */
+  countBehind(): number {
+    let behind = 0;
+    for (const connection of this.#all) {
+      if (stateOf(connection).behindSince !== null) behind++;
+    }
+    return behind;
+  }
+
+  /** What those in conflict serve. */
+  conflicts(): ConflictSummary {
+    const epochs = new Set<string>();
+    let count = 0;
+    let highestVersion = 0;
+    for (const connection of this.#all) {
+      if (connection.verdict?.kind !== "conflict") continue;
+      const { version, epoch } = stateOf(connection).served;
+      count++;
+      highestVersion = Math.max(highestVersion, version ?? 0);
+      if (epoch !== null) epochs.add(epoch);
+    }
+    return { count, highestVersion, epochs: [...epochs].sort() };
+  }
+}

@@ -1,0 +1,454 @@
+import { Buffer } from "node:buffer";
+import type { Logger } from "../../shared/log.ts";
+import {
+  CLOSE,
+  encode,
+  MAX_PART_BYTES,
+  MAX_ROUTER_MESSAGE_BYTES,
+  parseToControlPlane,
+} from "../../shared/protocol.ts";
+import type { Clock } from "./clock.ts";
+import {
+  type Caller,
+  type Connection,
+  type Link,
+  type RouterSocket,
+  stateOf,
+} from "./connection.ts";
+import type { Directory } from "./directory.ts";
+import type { FleetEvent, RouterView } from "./fleet.ts";
+import type { Judgement } from "./judgement.ts";
+import type { Pacer } from "./pacer.ts";
+import type { Frames } from "./payload.ts";
+import { Rejections } from "./rejections.ts";
+import { type Close, Reporter } from "./reporter.ts";
+import type { Roster } from "./roster.ts";
+import {
+  openSession,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionRules,
+} from "./session.ts";
+import type { Source, Standing } from "./source.ts";
+import type { HubStats } from "./stats.ts";
+import { step } from "./step.ts";
+import { goneView, recordOf } from "./view.ts";
+
+/** Pings are not added to a socket's buffer past this: who takes nothing must not be given more. */
+const MAX_BUFFERED_FOR_PING = MAX_PART_BYTES;
+/** The slowest rate at which a whole config in one frame may leave, in bytes a millisecond. */
+const MIN_FRAME_RATE = 1024;
+const MAX_SWEEP_MS = 500;
+/** RFC 6455 section 7.4.1. */
+const INTERNAL_ERROR = 1011;
+
+/** Who is told what happens to routers. */
+export interface ExchangeListener {
+  /** Something about the routers with this id has changed. */
+  change(id: string): void;
+  event(kind: FleetEvent["kind"], router: RouterView): void;
+}
+
+/** What an exchange works with. */
+export interface ExchangeOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly rules: SessionRules;
+  readonly source: Source;
+  readonly directory: Directory;
+  readonly judgement: Judgement;
+  readonly pacer: Pacer;
+  readonly roster: Roster;
+  readonly stats: HubStats;
+  readonly hears: ExchangeListener;
+}
+
+/**
+ * Drives the sessions of all connections: hands each what happens to it, and does what it answers,
+ * with sockets, the pacer, the roster and the log.
+ */
+export class Exchange {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #rules: SessionRules;
+  readonly #source: Source;
+  readonly #directory: Directory;
+  readonly #judgement: Judgement;
+  readonly #pacer: Pacer;
+  readonly #roster: Roster;
+  readonly #stats: HubStats;
+  readonly #hears: ExchangeListener;
+  readonly #reporter: Reporter;
+  readonly #rejections = new Rejections();
+  /** Closed from here, but the peer has not answered. */
+  readonly #closing = new Set<Connection>();
+  #ping = encode({ type: "ping", version: null, epoch: null });
+  #cancelSweep: (() => void) | null = null;
+  #ended = false;
+  #allClosed: (() => void) | null = null;
+
+  constructor(options: ExchangeOptions) {
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#rules = options.rules;
+    this.#source = options.source;
+    this.#directory = options.directory;
+    this.#judgement = options.judgement;
+    this.#pacer = options.pacer;
+    this.#roster = options.roster;
+    this.#stats = options.stats;
+    this.#hears = options.hears;
+    this.#reporter = new Reporter(options.log, options.stats);
+  }
+
+  /** Sockets closed from here whose peer has not answered. */
+  get closing(): number {
+    return this.#closing.size;
+  }
+
+  /** The store has a new head, or what is known of it has changed. */
+  changed(standing: Standing): void {
+    const { version, epoch } = standing.head;
+    this.#ping = encode({ type: "ping", version, epoch });
+    this.#rejections.retain(standing.target);
+    this.#judgement.judgeAll();
+  }
+
+  /** Pushes again to all connections with this id that may be pushed to; answers how many. */
+  resend(id: string): number {
+    let pushed = 0;
+    for (const connection of this.#directory.withId(id)) {
+      this.#rejections.delete(id, connection.instance);
+      if (stateOf(connection).want.kind !== "push") continue;
+      this.dispatch(connection, { type: "resend", now: this.#clock.now() });
+      pushed++;
+    }
+    return pushed;
+  }
+
+  /** Closes everything with 1012; resolves once all peers have answered. */
+  end(): Promise<void> {
+    this.#ended = true;
+    this.#cancelSweep?.();
+    this.#cancelSweep = null;
+    for (const connection of [...this.#directory.all]) {
+      this.#drop(connection, {
+        cause: "restarting",
+        code: CLOSE.restarting,
+        reason: "server restarting",
+      });
+    }
+    return new Promise((resolve) => {
+      this.#allClosed = resolve;
+      if (this.#closing.size === 0) resolve();
+    });
+  }
+
+  /** Serves a router from now on. */
+  connect(socket: RouterSocket, caller: Caller): Link {
+    const { announcement, address, parts } = caller;
+    const { instance, features } = announcement;
+    const id = announcement.id ?? this.#directory.makeId();
+    const now = this.#clock.now();
+    const connection: Connection = {
+      id,
+      named: announcement.id !== null,
+      instance,
+      address,
+      features,
+      parts,
+      since: new Date(this.#clock.wall()).toISOString(),
+      socket,
+      transfer: {
+        outlet: socket,
+        begin: () => this.#begin(connection),
+        moved: () =>
+          this.dispatch(connection, { type: "moved", now: this.#clock.now() }),
+        sent: () =>
+          this.dispatch(connection, { type: "sent", now: this.#clock.now() }),
+        evict: () =>
+          this.dispatch(connection, { type: "evict", now: this.#clock.now() }),
+      },
+      session: openSession({
+        version: announcement.version,
+        epoch: announcement.epoch,
+        digest: announcement.digest,
+        durable: null,
+      }, {
+        now,
+        rejected: this.#rejections.get(id, instance),
+        rules: this.#rules,
+      }),
+      verdict: null,
+      confirmed: false,
+      told: new Set(),
+    };
+    const link: Link = {
+      text: (data) => this.#received(connection, data),
+      binary: () => this.#receivedBinary(connection),
+      closed: () => {
+        this.#drop(connection, null);
+        this.#closing.delete(connection);
+        if (this.#closing.size === 0) this.#allClosed?.();
+      },
+    };
+    if (this.#ended) {
+      this.#closing.add(connection);
+      socket.close(CLOSE.restarting, "server restarting");
+      return link;
+    }
+    this.#replace(connection);
+    this.#directory.add(connection);
+    this.#reporter.connected(connection, {
+      duplicate: this.#directory.withId(id).length > 1,
+    });
+    this.#sweepLater();
+    this.#judgement.judge(connection);
+    if (connection.named) this.#roster.touch(id);
+    this.#hears.event("connected", this.#directory.view(connection));
+    this.#hears.change(id);
+    return link;
+  }
+
+  /** A newer connection of the same process replaces the older one, which may hang unnoticed. */
+  #replace(newer: Connection): void {
+    if (newer.instance === null) return;
+    for (const older of this.#directory.withId(newer.id)) {
+      if (older.instance === newer.instance) {
+        this.#drop(older, {
+          cause: "replaced",
+          code: CLOSE.replaced,
+          reason: "replaced by a newer connection",
+        });
+      }
+    }
+  }
+
+  #received(connection: Connection, data: string): void {
+    if (!this.#directory.has(connection)) return;
+    // A character is one to three bytes, so most messages need no counting.
+    const bytes = data.length > MAX_ROUTER_MESSAGE_BYTES / 3
+      ? Buffer.byteLength(data)
+      : data.length;
+    if (bytes > MAX_ROUTER_MESSAGE_BYTES) {
+      this.#drop(connection, {
+        cause: "too_large",
+        code: CLOSE.tooLarge,
+        reason:
+          `a message of ${bytes} bytes, at most ${MAX_ROUTER_MESSAGE_BYTES}`,
+      });
+      return;
+    }
+    this.dispatch(connection, {
+      type: "received",
+      now: this.#clock.now(),
+      parsed: parseToControlPlane(data),
+      length: data.length,
+    });
+  }
+
+  #receivedBinary(connection: Connection): void {
+    this.#drop(connection, {
+      cause: "malformed",
+      code: CLOSE.malformed,
+      reason: "a binary message; routers send text",
+    });
+  }
+
+  /** Moves a connection's session on, and does what follows from it. */
+  dispatch(connection: Connection, event: SessionEvent): void {
+    if (!this.#directory.has(connection)) return;
+    const [session, effects] = step(connection.session, event);
+    connection.session = session;
+    for (const effect of effects) this.#perform(connection, effect);
+  }
+
+  #perform(connection: Connection, effect: SessionEffect): void {
+    switch (effect.type) {
+      case "enqueue":
+        this.#pacer.enqueue(connection.transfer);
+        return;
+      case "dequeue":
+        this.#pacer.remove(connection.transfer);
+        return;
+      case "ping":
+        this.#sendPing(connection);
+        return;
+      case "close":
+        this.#end(connection, effect);
+        return;
+      case "answered":
+        this.#remember(connection, effect);
+        this.#reporter.answered(connection, effect);
+        this.#moved(connection);
+        this.#hears.event(effect.status, this.#directory.view(connection));
+        return;
+      case "unanswered":
+      case "too_large":
+        this.#reporter.unpushed(connection, effect);
+        this.#moved(connection);
+        return;
+      case "served":
+        connection.confirmed = false;
+        this.#judgement.judge(connection);
+        this.#moved(connection);
+        return;
+      case "drained":
+        this.#stats.drained++;
+        return;
+      case "unknown":
+      case "unsolicited":
+        this.#reporter.odd(connection, effect);
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #sendPing({ socket }: Connection): void {
+    if (socket.bufferedAmount > MAX_BUFFERED_FOR_PING) {
+      this.#stats.skippedPings++;
+    } else socket.send(this.#ping);
+  }
+
+  /** The session ends itself. */
+  #end(
+    connection: Connection,
+    { reason, detail }: Extract<SessionEffect, { type: "close" }>,
+  ): void {
+    switch (reason) {
+      case "silent":
+      case "stalled":
+        return this.#drop(connection, {
+          cause: reason,
+          code: CLOSE.heartbeatMissed,
+          reason: detail,
+        });
+      case "malformed":
+        return this.#drop(connection, {
+          cause: reason,
+          code: CLOSE.malformed,
+          reason: detail,
+        });
+      case "flooded":
+        return this.#drop(connection, {
+          cause: reason,
+          code: CLOSE.tooLarge,
+          reason: detail,
+        });
+      default:
+        reason satisfies never;
+    }
+  }
+
+  /** Keeps a rejection for the time the router's process lives. */
+  #remember(
+    { id, instance }: Connection,
+    effect: Extract<SessionEffect, { type: "answered" }>,
+  ): void {
+    if (effect.status === "applied") this.#rejections.delete(id, instance);
+    else {
+      const { target: { version, epoch }, error } = effect;
+      this.#rejections.add(id, instance, { version, epoch, error });
+    }
+  }
+
+  /** A push has its turn: what to send, or null where it cannot be sent. */
+  #begin(connection: Connection): Frames | null {
+    const now = this.#clock.now();
+    const payload = this.#source.standing?.payload ?? null;
+    if (stateOf(connection).push.kind !== "waiting" || payload === null) {
+      return null;
+    }
+    let frames: Frames | null;
+    try {
+      frames = connection.parts ? payload.parts() : payload.whole();
+    } catch (error) {
+      // Such as memory that runs out. The others must go on, and this router comes back.
+      this.#log.error("a push cannot be made", {
+        router: connection.id,
+        error,
+      });
+      this.#drop(connection, {
+        cause: "failed",
+        code: INTERNAL_ERROR,
+        reason: "a push cannot be made",
+      });
+      return null;
+    }
+    if (frames === null) {
+      this.dispatch(connection, { type: "too_large", now });
+      return null;
+    }
+    const graceMs = frames.body === null
+      ? Math.floor(frames.text.length / MIN_FRAME_RATE / 1000) * 1000
+      : 0;
+    this.dispatch(connection, { type: "begun", now, graceMs });
+    this.#stats.pushes++;
+    return frames;
+  }
+
+  /** Ends a connection's part in everything at once: its socket may take long to close. */
+  #drop(
+    connection: Connection,
+    close: Close | null,
+  ): void {
+    if (!this.#directory.has(connection)) return;
+    const { id } = connection;
+    const view = this.#directory.view(connection);
+    this.#directory.remove(connection);
+    this.#pacer.remove(connection.transfer);
+    this.#judgement.leave(connection);
+    if (close !== null) {
+      this.#closing.add(connection);
+      connection.socket.close(close.code, closeReason(close.reason));
+    }
+    this.#reporter.gone(connection, close);
+    // The newer connection of the same process goes on in its place.
+    if (close?.cause === "replaced") return;
+    const gone = goneView(view, new Date(this.#clock.wall()).toISOString());
+    if (connection.named) {
+      if (this.#directory.hasId(id)) this.#roster.touch(id);
+      else {
+        this.#roster.leave(recordOf(gone, {
+          rejected: null,
+          controlPlane: this.#directory.controlPlane,
+          liveUntil: gone.gone_since!,
+        }));
+      }
+    }
+    this.#hears.event("gone", gone);
+    this.#hears.change(id);
+  }
+
+  /** One timer for the heartbeats and deadlines of all sessions, while there are any. */
+  #sweepLater(): void {
+    if (this.#cancelSweep !== null || this.#ended) return;
+    const { pingIntervalMs, timeoutMs } = this.#rules;
+    const delay = Math.max(
+      10,
+      Math.min(MAX_SWEEP_MS, pingIntervalMs / 4, timeoutMs / 4),
+    );
+    this.#cancelSweep = this.#clock.after(delay, () => {
+      this.#cancelSweep = null;
+      if (this.#directory.all.size === 0) return;
+      const now = this.#clock.now();
+      for (const connection of this.#directory.all) {
+        this.dispatch(connection, { type: "tick", now });
+      }
+      this.#judgement.judgeUndecided();
+      this.#sweepLater();
+    });
+  }
+
+  /** What is known of a router has changed. */
+  #moved(connection: Connection): void {
+    if (connection.named) this.#roster.touch(connection.id);
+    this.#hears.change(connection.id);
+  }
+}
+
+/** A close's reason may take 123 bytes (RFC 6455 section 5.5.1). */
+function closeReason(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 123);
+}

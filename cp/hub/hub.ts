@@ -1,0 +1,253 @@
+import type { Metrics } from "../../shared/metrics.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Admission } from "./connection.ts";
+import { Directory } from "./directory.ts";
+import { Exchange } from "./exchange.ts";
+import type {
+  ConflictSummary,
+  Fleet,
+  FleetEvent,
+  RolloutWatch,
+  RouterView,
+} from "./fleet.ts";
+import type { HubOptions } from "./hub_options.ts";
+import { Judgement } from "./judgement.ts";
+import { Pacer, PACER_LIMITS } from "./pacer.ts";
+import { answerOfRecord, RolloutFollower } from "./rollout.ts";
+import { Roster } from "./roster.ts";
+import { SESSION_RULES } from "./session.ts";
+import { Source, type Standing } from "./source.ts";
+import { HubStats, registerHub } from "./stats.ts";
+import { viewOfRecord } from "./view.ts";
+
+/** How long a stop waits for the peers to answer a close, and for the roster to be written. */
+const CLOSE_MS = 1_000;
+const FLUSH_MS = 3_000;
+
+/** The routers of this control plane: pushes to each what it should serve, and knows what it does. */
+export class Hub implements Fleet {
+  readonly #clock: Clock;
+  readonly #maxConnections: number;
+  readonly #source: Source;
+  readonly #judgement: Judgement;
+  readonly #pacer: Pacer;
+  readonly #roster: Roster;
+  readonly #stats = new HubStats();
+  readonly #directory: Directory;
+  readonly #exchange: Exchange;
+  readonly #followers = new Set<RolloutFollower>();
+  readonly #listeners = new Set<(event: FleetEvent) => void>();
+  #admitted = 0;
+  #stopped: Promise<void> | null = null;
+
+  constructor(options: HubOptions) {
+    const { store, log, clock = systemClock } = options;
+    this.#clock = clock;
+    const controlPlane = options.controlPlane ?? crypto.randomUUID();
+    const rules = {
+      ...SESSION_RULES,
+      pingIntervalMs: options.pingIntervalMs ?? SESSION_RULES.pingIntervalMs,
+      timeoutMs: options.routerTimeoutMs ?? SESSION_RULES.timeoutMs,
+      ...options.rules,
+    };
+    this.#maxConnections = options.maxConnections ?? 20_000;
+    this.#pacer = new Pacer(clock, { ...PACER_LIMITS, ...options.limits });
+    this.#source = new Source({
+      store,
+      log,
+      clock,
+      changed: (standing) => this.#exchange.changed(standing),
+    });
+    this.#directory = new Directory({
+      clock,
+      source: this.#source,
+      controlPlane,
+    });
+    this.#judgement = new Judgement({
+      source: this.#source,
+      log,
+      url: options.url ?? "http://127.0.0.1:8081",
+      connections: this.#directory.all,
+      want: (connection, want) =>
+        this.#exchange.dispatch(connection, {
+          type: "want",
+          now: clock.now(),
+          want,
+        }),
+      judged: (connection) => this.#notice(connection.id),
+    });
+    this.#roster = new Roster({
+      store,
+      log,
+      clock,
+      controlPlane,
+      exclusive: options.exclusive,
+      live: (id) =>
+        this.#directory.record(id, { liveUntil: this.#roster.liveUntil() }),
+      liveIds: () => this.#directory.namedIds(),
+      isLive: (id) => this.#directory.hasId(id),
+    });
+    this.#exchange = new Exchange({
+      log,
+      clock,
+      rules,
+      source: this.#source,
+      directory: this.#directory,
+      judgement: this.#judgement,
+      pacer: this.#pacer,
+      roster: this.#roster,
+      stats: this.#stats,
+      hears: {
+        change: (id) => this.#notice(id),
+        event: (kind, router) => {
+          for (const listener of this.#listeners) listener({ kind, router });
+        },
+      },
+    });
+  }
+
+  /** Begins to follow the store. Routers may connect before; they are served once it has been read. */
+  start(): void {
+    this.#source.start();
+    this.#roster.start();
+  }
+
+  /**
+   * Closes all connections with 1012, gives the closes a moment to go out, and writes the roster.
+   * Call it before the server's own `shutdown`, which would close them with a code of its own.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  /** What the store says, as last read; null before the first read. */
+  get standing(): Standing | null {
+    return this.#source.standing;
+  }
+
+  /** Shows what the hub counts, under the names of SPEC section 8. */
+  register(metrics: Metrics): void {
+    registerHub(metrics, {
+      stats: this.#stats,
+      gauges: {
+        connected: () => this.#directory.all.size,
+        behind: () => this.#directory.countBehind(),
+        conflicts: () => this.#judgement.conflicts,
+        bytesInFlight: () => this.#pacer.bytesInFlight,
+        bytesTotal: () => this.#pacer.bytesTotal,
+        pushes: () => this.#pacer.counts,
+        closing: () => this.#exchange.closing,
+        rosterFailures: () => this.#roster.failures,
+      },
+    });
+  }
+
+  /** Takes a place for a connection; says why there is none. */
+  admit(): Admission | "full" | "stopping" {
+    if (this.#stopped !== null) return "stopping";
+    if (this.#directory.all.size + this.#admitted >= this.#maxConnections) {
+      this.#stats.refused++;
+      return "full";
+    }
+    this.#admitted++;
+    return {
+      connect: (socket, caller) => {
+        this.#admitted--;
+        return this.#exchange.connect(socket, caller);
+      },
+      cancel: () => this.#admitted--,
+    };
+  }
+
+  async routers(): Promise<RouterView[]> {
+    const views: RouterView[] = [];
+    for (const connection of this.#directory.all) {
+      views.push(this.#directory.view(connection));
+    }
+    for (const record of await this.#roster.records()) {
+      // It may have connected while the roster was read.
+      if (this.#directory.hasId(record.id)) continue;
+      const connected = this.#roster.isElsewhere(record);
+      views.push(viewOfRecord(record, { connected }));
+    }
+    return views.sort(byIdAndTime);
+  }
+
+  async router(id: string): Promise<RouterView[]> {
+    const live = this.#directory.withId(id);
+    if (live.length > 0) {
+      return live.map((connection) => this.#directory.view(connection));
+    }
+    return (await this.routers()).filter((view) => view.id === id);
+  }
+
+  async forget(id: string): Promise<"forgotten" | "connected" | "unknown"> {
+    const views = await this.router(id);
+    if (views.some((view) => view.connected)) return "connected";
+    return await this.#roster.forget(id) ? "forgotten" : "unknown";
+  }
+
+  resend(id: string): number {
+    return this.#exchange.resend(id);
+  }
+
+  conflicts(): ConflictSummary {
+    return this.#directory.conflicts();
+  }
+
+  follow(): RolloutWatch {
+    const follower = new RolloutFollower({
+      ids: () => this.#directory.ids(),
+      answers: (id, awaited) => this.#directory.answers(id, awaited),
+      elsewhere: async () =>
+        (await this.#roster.records()).filter((record) =>
+          this.#roster.isElsewhere(record)
+        ),
+      answerElsewhere: (record, awaited) =>
+        answerOfRecord(record, {
+          awaited,
+          epoch: this.#source.standing?.head.epoch ?? awaited.epoch,
+        }),
+    }, {
+      clock: this.#clock,
+      ended: () => this.#followers.delete(follower),
+    });
+    this.#followers.add(follower);
+    return follower;
+  }
+
+  listen(listener: (event: FleetEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async #stop(): Promise<void> {
+    const closed = this.#exchange.end();
+    this.#pacer.stop();
+    await this.#atMost(CLOSE_MS, closed);
+    await this.#atMost(
+      FLUSH_MS,
+      Promise.all([this.#source.stop(), this.#roster.stop()]),
+    );
+    for (const follower of [...this.#followers]) follower.end();
+  }
+
+  async #atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+    let cancel = () => {};
+    const late = new Promise<void>((resolve) =>
+      cancel = this.#clock.after(ms, resolve)
+    );
+    await Promise.race([promise, late]);
+    cancel();
+  }
+
+  #notice(id: string): void {
+    for (const follower of this.#followers) follower.notice(id);
+  }
+}
+
+function byIdAndTime(a: RouterView, b: RouterView): number {
+  if (a.id !== b.id) return a.id < b.id ? -1 : 1;
+  return a.connected_since < b.connected_since ? -1 : 1;
+}

@@ -1,0 +1,88 @@
+import {
+  CANONICAL_HEAD,
+  canonicalTail,
+  canonicalText,
+  type Config,
+} from "../../shared/config.ts";
+import {
+  encode,
+  encodeConfigUpdate,
+  MAX_FRAME_BYTES,
+} from "../../shared/protocol.ts";
+import { gzipMember } from "../store/gzip.ts";
+import type { Version } from "../store/store.ts";
+
+/** A push as it goes to a socket: a text frame, and what follows it in binary parts. */
+export interface Frames {
+  readonly text: string;
+  /** Null where the text frame is all. */
+  readonly body: Uint8Array | null;
+}
+
+/** The two forms of one version's push, each made when a router first needs it and then shared by all. */
+export class Payload {
+  readonly #version: Version;
+  readonly #supersedes: readonly string[];
+  readonly #maxFrameBytes: number;
+  #parts: Frames | undefined;
+  #whole: Frames | null | undefined;
+
+  /** `maxFrameBytes`: a text frame has to stay below it. */
+  constructor(
+    version: Version,
+    options: { supersedes: readonly string[]; maxFrameBytes?: number },
+  ) {
+    this.#version = version;
+    this.#supersedes = options.supersedes;
+    this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
+  }
+
+  /** For routers that take parts: `config_begin`, and one gzip member of the canonical text. */
+  parts(): Frames {
+    if (this.#parts === undefined) {
+      const { version, epoch, digest, config } = this.#version;
+      const body = gzipMember(config);
+      const text = encode({
+        type: "config_begin",
+        version,
+        epoch,
+        digest,
+        supersedes: this.#supersedes,
+        encoding: "gzip",
+        bytes: body.length,
+      });
+      this.#parts = { text, body };
+    }
+    return this.#parts;
+  }
+
+  /** For all others: one `config_update`; null if it does not fit into a frame. */
+  whole(): Frames | null {
+    if (this.#whole === undefined) this.#whole = this.#makeWhole();
+    return this.#whole;
+  }
+
+  #makeWhole(): Frames | null {
+    const { version, epoch, digest, config } = this.#version;
+    const message = { version, epoch, digest, supersedes: this.#supersedes };
+    // Measured first: the text of the largest configs would not even fit into a string.
+    const envelope = encodeConfigUpdate(message, "").length;
+    if (envelope + canonicalLength(config) >= this.#maxFrameBytes) return null;
+    return {
+      text: encodeConfigUpdate(message, canonicalText(config)),
+      body: null,
+    };
+  }
+}
+
+/** Length of a config's canonical text: characters and bytes alike, because all of it is ASCII. */
+export function canonicalLength(config: Config): number {
+  let length = CANONICAL_HEAD.length + canonicalTail(config).length;
+  let fragments = 0;
+  for (const { fragment } of config.customers.buckets) {
+    if (fragment === "") continue;
+    length += fragment.length;
+    fragments++;
+  }
+  return length + Math.max(0, fragments - 1);
+}

@@ -1,0 +1,260 @@
+import type { RouterRecord } from "../store/store.ts";
+import type { Clock } from "./clock.ts";
+import type { Rollout, RolloutWatch } from "./fleet.ts";
+import { type OpenSession, TOO_LARGE } from "./session.ts";
+import { parseStatus } from "./view.ts";
+
+/** The version a rollout is about. */
+export interface Awaited {
+  readonly version: number;
+  readonly epoch: string;
+}
+
+/** How a router has answered for a version or a newer one. */
+export type Answer =
+  | { readonly kind: "applied" }
+  | { readonly kind: "rejected"; readonly error: string }
+  | { readonly kind: "pending" }
+  | { readonly kind: "conflict" };
+
+/**
+ * How a connected router has answered. `epoch` is the store's own by now: after a takeover, what is
+ * newer belongs to it. A version that is only known from a pong is no answer.
+ */
+export function answerOf(
+  session: OpenSession,
+  { awaited, epoch }: { awaited: Awaited; epoch: string },
+): Answer {
+  const { served, want, rejected, push } = session;
+  if (want.kind === "conflict") return { kind: "conflict" };
+  const covers = (name: { version: number | null; epoch: string | null }) =>
+    name.version !== null && name.version >= awaited.version &&
+    (name.epoch === awaited.epoch || name.epoch === epoch);
+  if (served.digest !== null && covers(served)) return { kind: "applied" };
+  if (rejected !== null && covers(rejected)) {
+    return { kind: "rejected", error: rejected.error };
+  }
+  if (push.kind === "too_large" && covers(push.target)) {
+    return { kind: "rejected", error: TOO_LARGE };
+  }
+  return { kind: "pending" };
+}
+
+/** How a router of another control plane has answered, as far as its record tells. */
+export function answerOfRecord(
+  record: RouterRecord,
+  { awaited, epoch }: { awaited: Awaited; epoch: string },
+): Answer {
+  const { status, rejected } = parseStatus(record.status);
+  const covers = (name: { version: number | null; epoch: string | null }) =>
+    name.version !== null && name.version >= awaited.version &&
+    (name.epoch === awaited.epoch || name.epoch === epoch);
+  if (status === "conflict") return { kind: "conflict" };
+  if (record.digest !== null && covers(record)) return { kind: "applied" };
+  if (rejected !== null && covers(rejected)) {
+    return { kind: "rejected", error: record.error ?? "It gave no reason." };
+  }
+  return { kind: "pending" };
+}
+
+/** What a rollout sees of the routers. */
+export interface RolloutSource {
+  /** The ids of all routers connected here. */
+  ids(): Iterable<string>;
+  /** The answers of the connections with this id; none if it is not connected here. */
+  answers(id: string, awaited: Awaited): readonly Answer[];
+  /** The records of routers connected to other control planes of the store. */
+  elsewhere(): Promise<readonly RouterRecord[]>;
+  /** The answer of such a router. */
+  answerElsewhere(record: RouterRecord, awaited: Awaited): Answer;
+}
+
+/** How often the roster is asked for the answers of other control planes' routers. */
+const ROSTER_POLL_MS = 500;
+
+/** Follows routers from before a commit on, by id: a router that comes back is not gone. */
+export class RolloutFollower implements RolloutWatch {
+  readonly #source: RolloutSource;
+  readonly #clock: Clock;
+  readonly #ended: () => void;
+  readonly #followed: Set<string>;
+  readonly #beginning: Promise<readonly RouterRecord[]>;
+  #waiters = new Set<Waiter>();
+
+  /** `ended` is called once following ends. */
+  constructor(
+    source: RolloutSource,
+    options: { clock: Clock; ended: () => void },
+  ) {
+    this.#source = source;
+    this.#clock = options.clock;
+    this.#ended = options.ended;
+    this.#followed = new Set(source.ids());
+    this.#beginning = source.elsewhere();
+  }
+
+  /** Something about the routers with this id has changed: connected, gone, answered or judged. */
+  notice(id: string): void {
+    this.#followed.add(id);
+    for (const waiter of this.#waiters) waiter.notice(id);
+  }
+
+  async wait(
+    version: Awaited,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Rollout> {
+    const began = this.#clock.now();
+    const { signal } = options;
+    const waiter = new Waiter(this.#source, {
+      awaited: { version: version.version, epoch: version.epoch },
+      followed: this.#followed,
+    });
+    this.#waiters.add(waiter);
+    const cancelTimeout = this.#clock.after(
+      options.timeoutMs,
+      () => waiter.end(),
+    );
+    const abort = () => waiter.end();
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) waiter.end();
+    let cancelPoll = () => {};
+    try {
+      waiter.see(await Promise.race([this.#beginning, waiter.over]) ?? []);
+      const poll = async () => {
+        waiter.see(await this.#source.elsewhere());
+        pollLater();
+      };
+      const pollLater = () => {
+        if (!waiter.ended && waiter.sharesRouters) {
+          cancelPoll = this.#clock.after(ROSTER_POLL_MS, () => void poll());
+        }
+      };
+      pollLater();
+      waiter.begin();
+      await waiter.over;
+      return {
+        ...waiter.result(),
+        waited_ms: Math.round(this.#clock.now() - began),
+      };
+    } finally {
+      waiter.end();
+      cancelTimeout();
+      cancelPoll();
+      signal?.removeEventListener("abort", abort);
+      this.#waiters.delete(waiter);
+    }
+  }
+
+  end(): void {
+    for (const waiter of this.#waiters) waiter.end();
+    this.#ended();
+  }
+}
+
+/** One wait: which ids have yet to answer, kept up to date one id at a time. */
+class Waiter {
+  readonly over: Promise<undefined>;
+  ended = false;
+  readonly #source: RolloutSource;
+  readonly #awaited: Awaited;
+  readonly #followed: ReadonlySet<string>;
+  readonly #open = new Set<string>();
+  /** Routers seen at other control planes, with their newest record; null once it is no longer live. */
+  readonly #elsewhere = new Map<string, RouterRecord | null>();
+  #begun = false;
+  #resolve!: (value: undefined) => void;
+
+  constructor(
+    source: RolloutSource,
+    options: { awaited: Awaited; followed: ReadonlySet<string> },
+  ) {
+    this.#source = source;
+    this.#awaited = options.awaited;
+    this.#followed = options.followed;
+    this.over = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  get sharesRouters(): boolean {
+    return this.#elsewhere.size > 0;
+  }
+
+  begin(): void {
+    this.#begun = true;
+    for (const id of this.#ids()) this.#look(id);
+    this.#check();
+  }
+
+  notice(id: string): void {
+    if (!this.#begun) return;
+    this.#look(id);
+    this.#check();
+  }
+
+  /** What the roster lists of other control planes' routers now. */
+  see(records: readonly RouterRecord[]): void {
+    for (const id of this.#elsewhere.keys()) this.#elsewhere.set(id, null);
+    for (const record of records) this.#elsewhere.set(record.id, record);
+    if (!this.#begun) return;
+    for (const id of this.#elsewhere.keys()) this.#look(id);
+    this.#check();
+  }
+
+  end(): void {
+    this.ended = true;
+    this.#resolve(undefined);
+  }
+
+  result(): Omit<Rollout, "waited_ms"> {
+    let applied = 0;
+    const rejected: { id: string; error: string }[] = [];
+    const pending: string[] = [];
+    const gone: string[] = [];
+    const conflict: string[] = [];
+    for (const id of [...this.#ids()].sort()) {
+      const answers = this.#answers(id);
+      if (answers.length === 0) gone.push(id);
+      for (const answer of answers) {
+        switch (answer.kind) {
+          case "applied":
+            applied++;
+            break;
+          case "rejected":
+            rejected.push({ id, error: answer.error });
+            break;
+          case "pending":
+            if (pending.at(-1) !== id) pending.push(id);
+            break;
+          case "conflict":
+            if (conflict.at(-1) !== id) conflict.push(id);
+            break;
+          default:
+            answer satisfies never;
+        }
+      }
+    }
+    return { applied, rejected, pending, gone, conflict };
+  }
+
+  #ids(): ReadonlySet<string> {
+    return this.#elsewhere.size === 0
+      ? this.#followed
+      : new Set([...this.#followed, ...this.#elsewhere.keys()]);
+  }
+
+  #answers(id: string): readonly Answer[] {
+    const here = this.#source.answers(id, this.#awaited);
+    if (here.length > 0) return here;
+    const record = this.#elsewhere.get(id);
+    return record ? [this.#source.answerElsewhere(record, this.#awaited)] : [];
+  }
+
+  #look(id: string): void {
+    const pending = this.#answers(id).some(({ kind }) => kind === "pending");
+    if (pending) this.#open.add(id);
+    else this.#open.delete(id);
+  }
+
+  #check(): void {
+    if (this.#open.size === 0) this.end();
+  }
+}

@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { MemoryDatabase } from "../store/memory_store.ts";
+import { Rig, settle } from "./fakes.ts";
+import type { Rollout } from "./fleet.ts";
+
+/** The rollout once it is over, or null while it waits. */
+function watch(waiting: Promise<Rollout>): () => Rollout | null {
+  let seen: Rollout | null = null;
+  void waiting.then((rollout) => seen = rollout);
+  return () => seen;
+}
+
+const NOBODY = { rejected: [], pending: [], gone: [], conflict: [] };
+
+Deno.test("wait() answers once every router has applied the version", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const one = await rig.connect({ id: "one" });
+  const two = await rig.connect({ id: "two", parts: false });
+  one.apply(1);
+  two.apply(1);
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  await rig.clock.advance(10);
+  one.apply(2);
+  await rig.clock.advance(10);
+  assert.equal(seen(), null);
+  two.apply(2);
+  await settle();
+  assert.deepEqual(seen(), { applied: 2, ...NOBODY, waited_ms: 20 });
+  following.end();
+});
+
+Deno.test("wait() answers at once where nobody is connected, or all are current", async () => {
+  await using rig = await Rig.started();
+  const version = await rig.commit();
+  const empty = rig.hub.follow();
+  assert.deepEqual(await empty.wait(version, { timeoutMs: 1000 }), {
+    applied: 0,
+    ...NOBODY,
+    waited_ms: 0,
+  });
+  await rig.connect({ ...version });
+  const current = rig.hub.follow();
+  const { applied } = await current.wait(version, { timeoutMs: 1000 });
+  assert.equal(applied, 1);
+  empty.end();
+  current.end();
+});
+
+Deno.test("wait() does not take an answer for an older version for one", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const router = await rig.connect();
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  router.apply(1);
+  await settle();
+  assert.equal(seen(), null);
+  await rig.clock.advance(2);
+  // A pong is no answer either.
+  router.say({ type: "pong", version: 2, epoch: version.epoch });
+  await settle();
+  assert.equal(seen(), null);
+  await rig.clock.advance(2);
+  router.apply(2);
+  await settle();
+  assert.equal(seen()?.applied, 1);
+  following.end();
+});
+
+Deno.test("wait() takes a newer version for an answer", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const router = await rig.connect();
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  await rig.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  router.apply(1);
+  await rig.clock.advance(2);
+  router.say({ type: "ack", version: 3, status: "rejected", error: "bad 3" });
+  await settle();
+  assert.deepEqual(seen()?.rejected, [{ id: "router-1", error: "bad 3" }]);
+  following.end();
+});
+
+Deno.test("wait() takes a newer version of a newer epoch for an answer", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const router = await rig.connect();
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  await rig.store.takeover(
+    { above: 0, epochs: [] },
+    { author: null, message: null },
+  );
+  await settle();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  router.apply(1);
+  await rig.clock.advance(2);
+  router.apply(3);
+  await settle();
+  assert.equal(seen()?.applied, 1);
+  following.end();
+});
+
+Deno.test("wait() says who rejected, is pending, gone or in conflict when the time is up", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const applied = await rig.connect({ id: "applied" });
+  const rejecting = await rig.connect({ id: "rejecting" });
+  const leaving = await rig.connect({ id: "leaving" });
+  const silent = await rig.connect({ id: "silent" });
+  await rig.connect({ id: "foreign", epoch: "x", version: 4 });
+  for (const router of [applied, rejecting, leaving]) router.apply(1);
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  leaving.link.closed();
+  const seen = watch(following.wait(version, { timeoutMs: 2_000 }));
+  await rig.clock.advance(2);
+  applied.apply(2);
+  const error = "/x: wrong";
+  rejecting.say({ type: "ack", version: 2, status: "rejected", error });
+  // Connected since, and in time.
+  const late = await rig.connect({ id: "late" });
+  late.apply(2);
+  await rig.clock.advance(1_500);
+  assert.equal(seen(), null);
+  silent.say({ type: "pong" });
+  await rig.clock.advance(600);
+  assert.deepEqual(seen(), {
+    applied: 2,
+    rejected: [{ id: "rejecting", error }],
+    pending: ["silent"],
+    gone: ["leaving"],
+    conflict: ["foreign"],
+    waited_ms: 2_000,
+  });
+  following.end();
+});
+
+Deno.test("wait() does not wait for who is gone, but counts who comes back", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const router = await rig.connect({ id: "a", instance: "1" });
+  const other = await rig.connect({ id: "b" });
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  router.link.closed();
+  const back = await rig.connect({ id: "a", instance: "2" });
+  back.apply(2);
+  await settle();
+  assert.equal(seen(), null);
+  other.link.closed();
+  await settle();
+  assert.equal(seen()?.applied, 1);
+  assert.deepEqual(seen()?.gone, ["b"]);
+  following.end();
+});
+
+Deno.test("wait() ends early when nobody waits any more", async () => {
+  await using rig = await Rig.started();
+  await rig.connect();
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const abort = new AbortController();
+  const seen = watch(
+    following.wait(version, { timeoutMs: 1_000, signal: abort.signal }),
+  );
+  await settle();
+  abort.abort();
+  await settle();
+  assert.deepEqual(seen()?.pending, ["router-1"]);
+  const again = watch(following.wait(version, { timeoutMs: 60_000 }));
+  await settle();
+  assert.equal(again(), null);
+  following.end();
+  await settle();
+  assert.deepEqual(again()?.pending, ["router-1"]);
+});
+
+Deno.test("wait() hears of the routers of another control plane through the roster", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  await using one = await Rig.started(options);
+  await using two = await Rig.started({ ...options, controlPlane: "cp-2" });
+  const there = await two.connect({ id: "there" });
+  const refusing = await two.connect({ id: "refusing" });
+  await two.clock.advance(600);
+
+  const following = one.hub.follow();
+  const version = await one.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  await one.clock.advance(1_000);
+  assert.equal(seen(), null);
+  await two.clock.advance(2);
+  there.apply(1);
+  refusing.say({ type: "ack", version: 1, status: "rejected", error: "no" });
+  await two.clock.advance(600);
+  await one.clock.advance(600);
+  assert.deepEqual(seen(), {
+    applied: 1,
+    ...NOBODY,
+    rejected: [{ id: "refusing", error: "no" }],
+    waited_ms: 1_500,
+  });
+  following.end();
+});

@@ -1,0 +1,150 @@
+import type { Head, RouterRecord } from "../store/store.ts";
+import { type Clock, timeText } from "./clock.ts";
+import { type Connection, stateOf } from "./connection.ts";
+import type { RouterStatus, RouterView } from "./fleet.ts";
+import { type OpenSession, statusOf } from "./session.ts";
+
+/** How a router that is connected here is shown. */
+export function viewOf(
+  connection: Connection,
+  context: {
+    clock: Clock;
+    head: Head | null;
+    controlPlane: string;
+    duplicate: boolean;
+  },
+): RouterView {
+  const { clock, head } = context;
+  const state = stateOf(connection);
+  const { version, epoch, digest, durable } = state.served;
+  const { status, error } = statusOf(state);
+  return {
+    id: connection.id,
+    instance: connection.instance,
+    address: connection.address,
+    connected: true,
+    connected_since: connection.since,
+    gone_since: null,
+    duplicate_id: context.duplicate,
+    version,
+    epoch,
+    digest,
+    durable,
+    status,
+    error,
+    lag: lagOf(state, { head, now: clock.now() }),
+    last_pong: state.pongAt === null ? null : timeText(clock, state.pongAt),
+    features: connection.features,
+    control_plane: connection.named ? context.controlPlane : "",
+  };
+}
+
+/** How far a router is behind; null where versions cannot be compared. */
+function lagOf(
+  state: OpenSession,
+  { head, now }: { head: Head | null; now: number },
+): RouterView["lag"] {
+  const { version, epoch } = state.served;
+  if (head === null || version === null || epoch !== head.epoch) return null;
+  const versions = head.version - version;
+  if (versions < 0) return null;
+  const since = state.behindSince;
+  const seconds = since === null ? 0 : Math.max(0, (now - since) / 1000);
+  return { versions, seconds };
+}
+
+/** A view of a router that has just gone. */
+export function goneView(view: RouterView, goneSince: string): RouterView {
+  return {
+    ...view,
+    connected: false,
+    gone_since: goneSince,
+    duplicate_id: false,
+    status: "gone",
+    lag: null,
+  };
+}
+
+/** How a router is shown that only the roster knows: gone, or connected to another control plane. */
+export function viewOfRecord(
+  record: RouterRecord,
+  { connected }: { connected: boolean },
+): RouterView {
+  return {
+    id: record.id,
+    instance: record.instance,
+    address: record.address,
+    connected,
+    connected_since: record.connectedSince,
+    gone_since: connected ? null : record.goneSince ?? record.liveUntil,
+    duplicate_id: false,
+    version: record.version,
+    epoch: record.epoch,
+    digest: record.digest,
+    durable: record.durable,
+    status: connected ? parseStatus(record.status).status : "gone",
+    error: record.error,
+    lag: null,
+    last_pong: record.lastPong,
+    features: [],
+    control_plane: record.controlPlane,
+  };
+}
+
+/** A view as the roster keeps it. `rejected` names what was refused: the status of a record tells it. */
+export function recordOf(
+  view: RouterView,
+  options: {
+    rejected: { readonly version: number; readonly epoch: string } | null;
+    controlPlane: string;
+    liveUntil: string;
+  },
+): RouterRecord {
+  const { rejected } = options;
+  const status = view.status === "rejected" && rejected !== null
+    ? `rejected ${rejected.version} ${rejected.epoch}`
+    : view.status;
+  return {
+    id: view.id,
+    instance: view.instance,
+    address: view.address,
+    connectedSince: view.connected_since,
+    goneSince: view.gone_since,
+    controlPlane: options.controlPlane,
+    liveUntil: options.liveUntil,
+    version: view.version,
+    epoch: view.epoch,
+    digest: view.digest,
+    durable: view.durable,
+    status,
+    error: view.error,
+    lastPong: view.last_pong,
+  };
+}
+
+const STATUSES: readonly RouterStatus[] = [
+  "current",
+  "behind",
+  "rejected",
+  "unanswered",
+  "too_large",
+  "conflict",
+  "gone",
+];
+
+/** The status of a record, and the version it rejected. What is not known is taken for `behind`. */
+export function parseStatus(
+  text: string,
+): {
+  readonly status: RouterStatus;
+  readonly rejected:
+    | { readonly version: number; readonly epoch: string }
+    | null;
+} {
+  const [name, version, epoch] = text.split(" ");
+  const status = STATUSES.find((status) => status === name) ?? "behind";
+  const rejected = version !== undefined && epoch !== undefined
+    ? { version: Number(version), epoch }
+    : null;
+  return { status, rejected };
+}

@@ -1,0 +1,54 @@
+import { Buffer } from "node:buffer";
+import { equal } from "node:assert/strict";
+import { BufferPool } from "./buffers.ts";
+import { MemoryTransport } from "./testing.ts";
+import { Wire } from "./wire.ts";
+
+Deno.test("Wire.send() writes heads of any length and every byte", async () => {
+  for (
+    const head of [
+      "a",
+      "\xe9",
+      "a".repeat(16384),
+      `${"a".repeat(16383)}\xe9`,
+      "\xff".repeat(40000),
+    ]
+  ) {
+    for (const body of ["", "b", "b".repeat(20000)]) {
+      const transport = new MemoryTransport([], 1000);
+      const wire = new Wire(transport, Buffer.alloc(64));
+      await wire.send(head, body === "" ? null : Buffer.from(body), 1000);
+      equal(transport.written, head + body);
+      equal(wire.overdue(1), null);
+      equal(wire.overdue(1e9), null);
+    }
+  }
+});
+
+Deno.test("Wire.grow() and shrink() keep the bytes that are there", async () => {
+  const wire = new Wire(
+    new MemoryTransport([Buffer.from("a".repeat(46)), Buffer.from("bc")]),
+    Buffer.alloc(64),
+  );
+  await wire.fill();
+  equal(wire.full, true);
+  wire.grow(new BufferPool(256, 1));
+  equal(wire.full, false);
+  await wire.fill();
+  wire.start += 46;
+  wire.shrink();
+  equal(wire.bytes.length, 64);
+  equal(wire.bytes.toString("latin1", wire.start, wire.end), "bc");
+});
+
+Deno.test("Wire.close() is the same twice as once, and gives a lent buffer back", () => {
+  const pool = new BufferPool(256, 1);
+  const transport = new MemoryTransport([]);
+  const wire = new Wire(transport, Buffer.alloc(64));
+  wire.grow(pool);
+  const lent = wire.bytes;
+  wire.close();
+  wire.close();
+  equal(transport.closed, true);
+  equal(pool.take(), lent);
+});

@@ -1,0 +1,268 @@
+import { Body, CutBodyError } from "../http1/body.ts";
+import { requestTrailerFilter } from "../http1/chunked.ts";
+import { ProtocolError } from "../http1/fields.ts";
+import { RequestHead, type RequestRules } from "../http1/request_head.ts";
+import type { Wire } from "../http1/wire.ts";
+
+/** The most of an unread body that is read and dropped so that its connection can be kept, in bytes. */
+const MAX_DRAINED_BYTES = 256 * 1024;
+/** How long that may take, in milliseconds. */
+const DRAIN_TIME = 2000;
+
+/** Why a request is given up while it is being worked on. */
+export type AbortReason =
+  /** The client reset the connection, ended inside its body, or takes nothing any more. */
+  | "gone"
+  /** The body was silent too long. */
+  | "timeout"
+  /** The body is not HTTP. */
+  | "malformed"
+  /** The time for running requests to finish is over. */
+  | "stopping";
+
+/** What a request's body is sent to. */
+export interface BodySink {
+  /** Sends a piece on; its memory is free again afterwards. */
+  write(piece: Uint8Array): Promise<void>;
+  /** The whole body was sent. */
+  finished(): void;
+}
+
+/** What of a listener an exchange needs to know. */
+export interface ExchangeHost {
+  /** Running requests should finish, and connections end with them. */
+  readonly stopping: boolean;
+  /** How long a body may be silent, and a reader take nothing, in milliseconds. */
+  readonly idleTimeout: number;
+}
+
+/**
+ * One request and its answer, on a client's connection. It is used again for the next request of the
+ * same connection.
+ */
+export class Exchange {
+  readonly client: Wire;
+  /** The client's address. */
+  readonly peer: string;
+  /** Whether the client's connection is encrypted. */
+  readonly secure: boolean;
+  /** Whether the peer is a trusted proxy; null before anyone asked. */
+  trusted: boolean | null = null;
+  /** The head as it was received: its lines, each ended by CR LF. */
+  text = "";
+  /** Set instead of a head where the connection brought none: what to answer. */
+  fault: ProtocolError | null = null;
+  /** When the head was complete, in milliseconds of `performance.now()`. */
+  startedAt = 0;
+  /** The status of the final answer, once that has begun; 0 before. */
+  status = 0;
+  /** The client's connection can take another request after this one. */
+  keepAlive = true;
+  aborted: AbortReason | null = null;
+  /** What made the body malformed. */
+  abortCause: ProtocolError | null = null;
+  /** Ends what the request waits for; called once, when it is aborted. */
+  cancel: (() => void) | null = null;
+  /** Settles when the request is answered or given up; never rejects. */
+  done: Promise<void> | null = null;
+  /** An endpoint has told the client to go on with its body. */
+  continued = false;
+  #host: ExchangeHost;
+  #head: RequestHead | null = null;
+  #body: Body | null = null;
+  #pump: Promise<void> | null = null;
+  #discarding = false;
+
+  constructor(
+    client: Wire,
+    options: { peer: string; secure: boolean; host: ExchangeHost },
+  ) {
+    this.client = client;
+    this.peer = options.peer;
+    this.secure = options.secure;
+    this.#host = options.host;
+  }
+
+  /** Begins with a head, or with what came instead of one. */
+  begin(head: string | ProtocolError, now: number): void {
+    this.text = typeof head === "string" ? head : "";
+    this.fault = typeof head === "string" ? null : head;
+    this.startedAt = now;
+    this.status = 0;
+    this.keepAlive = this.fault === null;
+    this.aborted =
+      this.abortCause =
+      this.cancel =
+      this.done =
+        null;
+    this.continued = this.#discarding = false;
+    this.#pump = null;
+    this.#body?.begin("none", 0);
+  }
+
+  /**
+   * Reads the head.
+   *
+   * @throws {ProtocolError} with the status to answer.
+   */
+  read(rules: RequestRules): RequestHead {
+    if (this.fault !== null) throw this.fault;
+    const head = this.#head ??= new RequestHead(rules);
+    head.read(this.text);
+    if (head.close) this.keepAlive = false;
+    if (head.hasBody) {
+      this.#body ??= new Body(requestTrailerFilter(rules.keyField));
+      this.#body.begin(
+        head.chunked ? "chunked" : "length",
+        Math.max(0, head.contentLength),
+      );
+    }
+    return head;
+  }
+
+  /** The head read last; null before any was. */
+  get head(): RequestHead | null {
+    return this.#head;
+  }
+
+  /** Whether the client's last byte of this request was read. */
+  get bodyDone(): boolean {
+    return this.#body === null || this.#body.done;
+  }
+
+  /** Decides whether the connection ends with this request, as the answer's head must tell. */
+  endsConnection(): boolean {
+    // A client that waits for `100 Continue` may or may not send its body after another answer, so
+    // what follows could not be read safely (RFC 9110 section 10.1.1).
+    if (
+      this.#host.stopping ||
+      (this.#head?.expectsContinue === true && !this.continued &&
+        this.#body !== null && !this.#body.done && this.#body.bytes === 0)
+    ) this.keepAlive = false;
+    return !this.keepAlive;
+  }
+
+  /**
+   * What was received of the body together with the head; empty if nothing. Valid until the body is
+   * pumped.
+   *
+   * @throws {ProtocolError} if the chunked coding is broken.
+   */
+  takeBody(): Uint8Array | null {
+    if (this.bodyDone) return null;
+    const piece = this.#body!.take(this.client);
+    return piece.length === 0 ? null : piece;
+  }
+
+  /** Notices a reset while nobody waits for bytes of the client. */
+  watch(): void {
+    this.client.watch(this.#lost);
+  }
+
+  /** Notices a reset that comes after the client has ended its side; to be called regularly. */
+  probe(): void {
+    this.client.probe(this.#lost);
+  }
+
+  readonly #lost = (): void => this.abort("gone");
+
+  /** Gives the request up; only the first reason counts. */
+  abort(reason: AbortReason, cause: ProtocolError | null = null): void {
+    if (this.aborted !== null) return;
+    this.aborted = reason;
+    this.abortCause = cause;
+    const cancel = this.cancel;
+    this.cancel = null;
+    cancel?.();
+  }
+
+  /** Sends what is left of the body to `sink`, while the answer is waited for. */
+  pump(sink: BodySink): void {
+    this.#pump = this.#run(sink);
+  }
+
+  /** Reads the body to its end, or until it is pointless; never rejects. */
+  async #run(sink: BodySink | null): Promise<void> {
+    const { client } = this;
+    const body = this.#body!;
+    let drained = 0;
+    try {
+      while (!body.done) {
+        if (!this.#discarding) {
+          client.awaitBytes(this.#host.idleTimeout);
+        }
+        const piece = await body.next(client);
+        if (this.#discarding || sink === null) {
+          drained += piece.length;
+          if (drained > MAX_DRAINED_BYTES) break;
+          continue;
+        }
+        client.awaitBytes(Infinity);
+        if (piece.length > 0 && !await sent(sink, piece)) return;
+      }
+      client.awaitBytes(Infinity);
+      if (this.#discarding) return;
+      sink?.finished();
+      client.shrink();
+      this.watch();
+    } catch (error) {
+      client.awaitBytes(Infinity);
+      this.keepAlive = false;
+      if (error instanceof ProtocolError) this.abort("malformed", error);
+      else this.abort("gone");
+      if (error instanceof CutBodyError) client.close();
+    }
+  }
+
+  /** Writes a final answer's head and the bytes of its body that are there. */
+  answer(
+    status: number,
+    head: string,
+    options: { body: Uint8Array | null; patience?: number },
+  ): Promise<void> {
+    this.status = status;
+    return this.client.send(
+      head,
+      options.body,
+      options.patience ?? this.#host.idleTimeout,
+    );
+  }
+
+  /** Ends the client's connection where it stands: a cut answer may not look whole. */
+  cut(): void {
+    this.keepAlive = false;
+    this.client.close();
+  }
+
+  /** The answer is over, and the rest of the body is being dropped. */
+  get draining(): boolean {
+    return this.#discarding;
+  }
+
+  /** After the answer: reads what is left of the body, within limits, so that the connection can be kept. */
+  async settle(): Promise<void> {
+    if (this.bodyDone) return;
+    this.#discarding = true;
+    if (this.client.closed) {
+      await this.#pump;
+      return;
+    }
+    if (!this.keepAlive) await this.client.closeWrite();
+    this.client.awaitBytes(DRAIN_TIME);
+    // A pump that has stopped early, as its endpoint took no more, left the rest to this one.
+    await this.#pump;
+    if (!this.bodyDone && this.keepAlive) await this.#run(null);
+    this.client.awaitBytes(Infinity);
+    if (!this.bodyDone) this.keepAlive = false;
+  }
+}
+
+/** Whether a piece could be sent; where not, the answer, or its absence, tells why. */
+async function sent(sink: BodySink, piece: Uint8Array): Promise<boolean> {
+  try {
+    await sink.write(piece);
+    return true;
+  } catch {
+    return false;
+  }
+}

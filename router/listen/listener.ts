@@ -1,0 +1,223 @@
+import type { Transport } from "../http1/transport.ts";
+import { type Refusal, refusalText } from "../refusal.ts";
+import type { RefusalReason, Traffic } from "../traffic.ts";
+import { type Acceptor, type Arrivals, TcpAcceptor } from "./acceptor.ts";
+import { type App, Client, type ClientHost } from "./client.ts";
+import { TlsAcceptor, type TlsIdentity } from "./tls_acceptor.ts";
+
+/** The most refused connections that are told why at a time, and the most TLS handshakes; others are just closed. */
+const MAX_BACKLOG = 256;
+/** How long a refused connection may take to read its answer, in milliseconds. */
+const REFUSAL_TIME = 1000;
+
+const TOO_MANY: Refusal = {
+  kind: "too-many-connections",
+  status: 503,
+  detail: "This router has no room for another connection",
+  closes: true,
+};
+
+/** How {@linkcode Listener.listen} listens. */
+export interface ListenOptions {
+  readonly hostname: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly app: App;
+  readonly traffic: Traffic;
+  /** The most connections open at a time. */
+  readonly maxConnections: number;
+  /** The most connections of one address; no limit if not given. */
+  readonly maxConnectionsPerAddress?: number;
+  /** How long a head may take from its first byte on, in milliseconds. */
+  readonly headerTimeout: number;
+  /** How long a connection may wait for a request, in milliseconds. */
+  readonly keepAliveTimeout: number;
+  /** How long a body may be silent, and a reader take nothing, in milliseconds. */
+  readonly idleTimeout: number;
+  /**
+   * How often deadlines are looked at, in milliseconds.
+   *
+   * @default {1_000}
+   */
+  readonly sweepInterval?: number;
+}
+
+/** The data listener: takes clients' connections, and serves HTTP/1.1 on each. */
+export class Listener implements ClientHost, Arrivals {
+  readonly app: App;
+  readonly headerTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly idleTimeout: number;
+  stopping = false;
+  #options: ListenOptions;
+  #acceptor: Acceptor;
+  #clients = new Set<Client>();
+  #perAddress = new Map<string, number>();
+  #refusals = new Map<Transport, number>();
+  #timer: ReturnType<typeof setInterval>;
+  #stopped: Promise<void> | null = null;
+  #emptied: (() => void) | null = null;
+
+  /**
+   * Listens on an address.
+   *
+   * @throws {Deno.errors.AddrInUse} and other errors of the platform, if it cannot.
+   */
+  static listen(options: ListenOptions): Listener {
+    return new Listener(new TcpAcceptor(options), options);
+  }
+
+  /**
+   * Listens on an address for TLS connections that speak HTTP/1.1.
+   *
+   * @throws {TypeError} if the certificate and its key cannot be used.
+   * @throws the platform's errors, if the address cannot.
+   */
+  static async listenTls(
+    options: ListenOptions & TlsIdentity,
+  ): Promise<Listener> {
+    const acceptor = await TlsAcceptor.listen({
+      ...options,
+      handshakeTimeout: options.headerTimeout,
+      maxHandshakes: MAX_BACKLOG,
+    });
+    return new Listener(acceptor, options);
+  }
+
+  private constructor(acceptor: Acceptor, options: ListenOptions) {
+    this.#acceptor = acceptor;
+    this.#options = options;
+    this.app = options.app;
+    this.headerTimeout = options.headerTimeout;
+    this.keepAliveTimeout = options.keepAliveTimeout;
+    this.idleTimeout = options.idleTimeout;
+    this.#timer = setInterval(
+      () => this.#sweep(performance.now()),
+      options.sweepInterval ?? 1000,
+    );
+    acceptor.start(this);
+  }
+
+  /** Where it listens. */
+  get address(): Deno.NetAddr {
+    return this.#acceptor.address;
+  }
+
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  /**
+   * Takes no more connections, ends idle ones, lets running requests finish for at most `graceMs`
+   * milliseconds, and ends what is left. Resolves when all are gone; a second call waits for the first.
+   */
+  stop(graceMs: number): Promise<void> {
+    return this.#stopped ??= this.#stop(graceMs);
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.stopping = true;
+    const accepted = this.#acceptor.stop();
+    for (const client of this.#clients) client.closeIdle();
+    await accepted;
+    if (this.#clients.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#emptied = resolve;
+      const timer = setTimeout(() => {
+        for (const client of this.#clients) client.cut();
+      }, graceMs);
+      await promise;
+      clearTimeout(timer);
+    }
+    for (const refused of this.#refusals.keys()) close(refused);
+    this.#refusals.clear();
+    clearInterval(this.#timer);
+  }
+
+  /** Takes a connection; see {@linkcode Arrivals}. */
+  arrived(transport: Transport, peer: string): void {
+    const reason = this.stopping ? "stopping" : this.#refusalReason(peer);
+    if (reason !== null) {
+      this.#options.traffic.refused[reason]++;
+      void this.#refuse(transport);
+      return;
+    }
+    const { secure } = this.#acceptor;
+    void this.#serve(new Client(transport, { peer, secure, host: this }));
+  }
+
+  /** Counts a connection that could not be taken; see {@linkcode Arrivals}. */
+  failed(): void {
+    this.#options.traffic.acceptErrors++;
+  }
+
+  #refusalReason(peer: string): RefusalReason | null {
+    const { maxConnections, maxConnectionsPerAddress } = this.#options;
+    if (this.#clients.size >= maxConnections) return "max_connections";
+    if (
+      maxConnectionsPerAddress !== undefined &&
+      (this.#perAddress.get(peer) ?? 0) >= maxConnectionsPerAddress
+    ) return "max_per_address";
+    return null;
+  }
+
+  async #serve(client: Client): Promise<void> {
+    const { traffic } = this.#options;
+    const { peer } = client;
+    this.#clients.add(client);
+    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
+    traffic.connections++;
+    await client.serve();
+    traffic.connections--;
+    const left = this.#perAddress.get(peer)! - 1;
+    if (left === 0) this.#perAddress.delete(peer);
+    else this.#perAddress.set(peer, left);
+    this.#clients.delete(client);
+    if (this.#clients.size === 0) this.#emptied?.();
+  }
+
+  /** Tells a connection why it is not taken, if its peer reads that soon. */
+  async #refuse(transport: Transport): Promise<void> {
+    if (this.#refusals.size >= MAX_BACKLOG) {
+      this.#options.traffic.refused.backlog++;
+      close(transport);
+      return;
+    }
+    this.#refusals.set(transport, performance.now() + REFUSAL_TIME);
+    try {
+      const { head, body } = refusalText(TOO_MANY, { closes: true });
+      const bytes = new TextEncoder().encode(
+        head + new TextDecoder().decode(body),
+      );
+      for (let at = 0; at < bytes.length;) {
+        at += await transport.write(bytes.subarray(at));
+      }
+      await transport.closeWrite();
+      const rest = new Uint8Array(512);
+      while (await transport.read(rest) !== null);
+    } catch {
+      // It is gone, or was too slow.
+    }
+    if (this.#refusals.delete(transport)) close(transport);
+  }
+
+  #sweep(now: number): void {
+    this.#acceptor.sweep(now);
+    for (const client of this.#clients) client.sweep(now);
+    for (const [transport, by] of this.#refusals) {
+      if (now > by) {
+        this.#refusals.delete(transport);
+        close(transport);
+      }
+    }
+  }
+}
+
+function close(transport: Transport): void {
+  try {
+    transport.close();
+  } catch {
+    // Closed already.
+  }
+}

@@ -1,0 +1,143 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { Socket } from "node:net";
+import { createServer, type Server } from "node:tls";
+import { plainAddress } from "../forwarding.ts";
+import { TlsTransport } from "../http1/tls_transport.ts";
+import type { Acceptor, Arrivals } from "./acceptor.ts";
+
+/** A certificate and its key, in PEM. */
+export interface TlsIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** How {@linkcode TlsAcceptor.listen} listens. */
+export interface TlsOptions extends TlsIdentity {
+  readonly hostname: string;
+  readonly port: number;
+  /** How long a handshake may take, in milliseconds. */
+  readonly handshakeTimeout: number;
+  /** The most handshakes under way; what comes beyond is closed. */
+  readonly maxHandshakes: number;
+}
+
+/**
+ * Accepts TLS connections. It stands on `node:tls`, for the same reason as
+ * {@linkcode TlsTransport} does.
+ */
+export class TlsAcceptor implements Acceptor {
+  readonly secure = true;
+  readonly address: Deno.NetAddr;
+  #options: TlsOptions;
+  #server: Server;
+  /** Sockets whose handshake is not done, by their peer, and when they were first swept. */
+  #handshakes = new Map<string, { socket: Socket; since: number }>();
+
+  private constructor(
+    server: Server,
+    address: Deno.NetAddr,
+    options: TlsOptions,
+  ) {
+    this.#server = server;
+    this.address = address;
+    this.#options = options;
+  }
+
+  /**
+   * Listens on an address.
+   *
+   * @throws {TypeError} if the certificate and its key cannot be used.
+   * @throws the platform's errors, if the address cannot.
+   */
+  static async listen(options: TlsOptions): Promise<TlsAcceptor> {
+    const { cert, key, hostname, port } = options;
+    checkIdentity(options);
+    const server = createServer({ cert, key, ALPNProtocols: ["http/1.1"] });
+    const listening = Promise.withResolvers<void>();
+    server.once("error", listening.reject);
+    server.listen(port, hostname, () => listening.resolve());
+    await listening.promise;
+    server.off("error", listening.reject);
+    const bound = server.address();
+    if (bound === null || typeof bound === "string") {
+      throw new TypeError(
+        `Cannot listen on ${hostname}:${port}: it is bound to ${bound}`,
+      );
+    }
+    return new TlsAcceptor(
+      server,
+      { transport: "tcp", hostname: bound.address, port: bound.port },
+      options,
+    );
+  }
+
+  start(arrivals: Arrivals): void {
+    const server = this.#server;
+    server.on("error", () => arrivals.failed());
+    server.on("connection", (socket) => this.#begin(socket, arrivals));
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    server.on("secureConnection", (socket) => {
+      this.#handshakes.delete(peerOf(socket));
+      socket.setNoDelay(true);
+      arrivals.arrived(
+        new TlsTransport(socket),
+        plainAddress(socket.remoteAddress ?? ""),
+      );
+    });
+  }
+
+  #begin(socket: Socket, arrivals: Arrivals): void {
+    // Nobody else listens to a raw socket's errors, and one unheard would end the process.
+    socket.on("error", () => {});
+    if (this.#handshakes.size >= this.#options.maxHandshakes) {
+      arrivals.failed();
+      socket.destroy();
+      return;
+    }
+    const peer = peerOf(socket);
+    this.#handshakes.set(peer, { socket, since: 0 });
+    socket.once("close", () => {
+      if (this.#handshakes.get(peer)?.socket === socket) {
+        this.#handshakes.delete(peer);
+      }
+    });
+  }
+
+  sweep(now: number): void {
+    for (const [peer, handshake] of this.#handshakes) {
+      if (handshake.since === 0) handshake.since = now;
+      else if (now - handshake.since > this.#options.handshakeTimeout) {
+        this.#handshakes.delete(peer);
+        handshake.socket.destroy();
+      }
+    }
+  }
+
+  stop(): Promise<void> {
+    for (const { socket } of this.#handshakes.values()) socket.destroy();
+    this.#handshakes.clear();
+    // The server's own end would wait for all its connections, which have a grace of their own.
+    this.#server.close();
+    return Promise.resolve();
+  }
+}
+
+/** The platform notices a wrong key only when the first client comes. */
+function checkIdentity({ cert, key }: TlsIdentity): void {
+  let fits;
+  try {
+    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new TypeError(
+      "Cannot serve TLS: the certificate or its key is not PEM that can be read",
+      { cause },
+    );
+  }
+  if (!fits) {
+    throw new TypeError("Cannot serve TLS: the key is not the certificate's");
+  }
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
