@@ -1,6 +1,6 @@
 import { canonicalTail, type Config } from "../shared/config.ts";
 import { CANONICAL_HEAD } from "../shared/config.ts";
-import { Histogram, type Metrics } from "../shared/metrics.ts";
+import { Histogram, type Metrics, SECONDS_BOUNDS } from "../shared/metrics.ts";
 
 /** How an edit ended. */
 export const EDIT_RESULTS = [
@@ -14,22 +14,6 @@ export const EDIT_RESULTS = [
 ] as const;
 export type EditResult = typeof EDIT_RESULTS[number];
 
-const COMMIT_SECONDS = [
-  0.001,
-  0.0025,
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
-  2.5,
-  5,
-  10,
-];
-
 /** What the API counts (SPEC section 8). */
 export class ApiMetrics {
   readonly edits: Record<EditResult, number> = {
@@ -42,7 +26,7 @@ export class ApiMetrics {
     failed: 0,
   };
   /** From the checked request to the durable version; edits that committed only. */
-  readonly commitSeconds = new Histogram(COMMIT_SECONDS);
+  readonly commitSeconds = new Histogram(SECONDS_BOUNDS);
   #config: { version: number; config: Config } | null = null;
   #bytes: number | null = 0;
 

@@ -1,6 +1,6 @@
 import { errorLine } from "../shared/errors.ts";
 import { logger } from "../shared/log.ts";
-import { Histogram } from "../shared/metrics.ts";
+import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activate, activeConfig, type ConfigSource } from "./active.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type PushContents, readConfig } from "./config_reader.ts";
@@ -38,21 +38,7 @@ export class Applier {
   readonly #options: ApplierOptions;
   readonly #clock: Clock;
   /** From a whole push to the swap, in seconds. */
-  readonly applySeconds = new Histogram([
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-  ]);
+  readonly applySeconds = new Histogram(SECONDS_BOUNDS);
 
   constructor(options: ApplierOptions) {
     this.#options = options;

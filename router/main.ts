@@ -82,9 +82,11 @@ async function readEnvironment(): Promise<RouterSettings> {
 
 async function run(settings: RouterSettings): Promise<void> {
   const traffic = new Traffic();
+  const sweepInterval = sweepMs(settings);
   const upstream = new Upstream({
     traffic,
     connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
+    sweepInterval,
   });
   const saved = new SavedConfigs(
     settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
@@ -115,11 +117,12 @@ async function run(settings: RouterSettings): Promise<void> {
     accessLog: logAccess,
   });
   const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
+  const tls = await tlsIdentity(settings);
   const listener = await listening(
     "data",
     settings.ROUTER_LISTEN,
-    (address) =>
-      Listener.listen({
+    (address) => {
+      const options = {
         ...address,
         app,
         traffic,
@@ -130,7 +133,12 @@ async function run(settings: RouterSettings): Promise<void> {
         headerTimeout: settings.ROUTER_HEADER_TIMEOUT,
         keepAliveTimeout: settings.ROUTER_KEEPALIVE_TIMEOUT,
         idleTimeout: settings.ROUTER_IDLE_TIMEOUT,
-      }),
+        sweepInterval,
+      };
+      return tls === null
+        ? Listener.listen(options)
+        : Listener.listenTls({ ...options, ...tls });
+    },
   );
 
   const id = settings.ROUTER_ID ??
@@ -222,7 +230,7 @@ async function serveFirst(
   }
   applier.serve(config);
   const { version, epoch, digest, source } = config;
-  log.info("applied a config", {
+  log.info("config applied", {
     version,
     epoch,
     digest,
@@ -238,10 +246,10 @@ async function serveFirst(
 async function listening<T>(
   name: string,
   address: ListenAddress,
-  open: (address: ListenAddress) => T,
+  open: (address: ListenAddress) => T | Promise<T>,
 ): Promise<T> {
   try {
-    return open(address);
+    return await open(address);
   } catch (error) {
     return await fail(
       `cannot open the ${name} listener on ${authority(address)}: ${
@@ -250,6 +258,40 @@ async function listening<T>(
           : errorLine(error)
       }`,
     );
+  }
+}
+
+/**
+ * How often deadlines are looked at, in milliseconds: once a second, and a deadline shorter than a few
+ * seconds is missed by a quarter of it at most.
+ */
+function sweepMs(settings: RouterSettings): number {
+  const shortest = Math.min(
+    settings.ROUTER_HEADER_TIMEOUT,
+    settings.ROUTER_KEEPALIVE_TIMEOUT,
+    settings.ROUTER_IDLE_TIMEOUT,
+    settings.ROUTER_RESPONSE_TIMEOUT,
+    settings.ROUTER_STREAM_TIMEOUT,
+  );
+  return Math.max(10, Math.min(1000, shortest / 4));
+}
+
+/** Certificate and key of the data listener; null for plain HTTP. */
+async function tlsIdentity(
+  { ROUTER_TLS_CERT: cert, ROUTER_TLS_KEY: key }: RouterSettings,
+): Promise<{ cert: string; key: string } | null> {
+  if (cert === undefined || key === undefined) return null;
+  return {
+    cert: await readSetting("ROUTER_TLS_CERT", cert),
+    key: await readSetting("ROUTER_TLS_KEY", key),
+  };
+}
+
+async function readSetting(name: string, path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    return await fail(`cannot read ${name} ${path}: ${errorLine(error)}`);
   }
 }
 

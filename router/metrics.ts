@@ -1,11 +1,11 @@
-import { Histogram, Metrics, type Sample } from "../shared/metrics.ts";
+import { Metrics, type Sample } from "../shared/metrics.ts";
 import { activeConfig } from "./active.ts";
 import type { Applier } from "./applier.ts";
 import type { Clock } from "./clock.ts";
 import type { Link } from "./link/link.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 import { ageSeconds } from "./status.ts";
-import { DURATION_BOUNDS, type Traffic } from "./traffic.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the metrics are read from. */
 export interface MetricSources {
@@ -127,12 +127,10 @@ function addTraffic(metrics: Metrics, traffic: Traffic): void {
       help: "Time from a request's head to the end of its answer.",
     },
     () =>
-      Array.from(traffic.placements(), (placement) => {
-        const histogram = new Histogram(DURATION_BOUNDS);
-        histogram.counts.splice(0, Infinity, ...placement.durations);
-        histogram.sum = placement.durationSum;
-        return { labels: { placement: placement.placement }, histogram };
-      }),
+      Array.from(traffic.placements(), ({ placement, duration }) => ({
+        labels: { placement },
+        histogram: duration,
+      })),
   );
   metrics.gauge({
     name: "signalbox_router_requests_in_flight",

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { isRouterId } from "../shared/protocol.ts";
 import {
   duration,
@@ -7,6 +7,7 @@ import {
   listenAddress,
   LOG_SETTINGS,
   oneOf,
+  parsed,
   readSettings,
   secret,
   type SettingProblem,
@@ -64,6 +65,8 @@ const SHAPE = {
     trustedProxies,
     "a comma list of addresses and CIDR blocks",
   ).default(parseTrustedProxies([])),
+  ROUTER_TLS_CERT: text().optional(),
+  ROUTER_TLS_KEY: text().optional(),
   ROUTER_ACCESS_LOG: oneOf(["errors", "all", "off"]).default("errors"),
 };
 
@@ -110,6 +113,15 @@ function crossChecks(settings: RouterSettings): SettingProblem[] {
       name: "ROUTER_ADMIN_LISTEN",
       detail:
         `ROUTER_ADMIN_LISTEN and ROUTER_LISTEN must not share port ${data.port} of one address.`,
+    });
+  }
+  const { ROUTER_TLS_CERT: cert, ROUTER_TLS_KEY: key } = settings;
+  if ((cert === undefined) !== (key === undefined)) {
+    const name = cert === undefined ? "ROUTER_TLS_CERT" : "ROUTER_TLS_KEY";
+    problems.push({
+      name,
+      detail:
+        `${name} is missing: ROUTER_TLS_CERT and ROUTER_TLS_KEY must be set together, or neither.`,
     });
   }
   const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
@@ -184,15 +196,6 @@ function trustedProxies(value: string): TrustedProxies | undefined {
   } catch {
     return undefined;
   }
-}
-
-function parsed<T>(parse: (value: string) => T | undefined, rule: string) {
-  return z.string().transform((value, context): T => {
-    const result = parse(value);
-    if (result !== undefined) return result;
-    context.addIssue({ code: "custom", message: rule });
-    return z.NEVER;
-  });
 }
 
 function isWildcard(hostname: string): boolean {

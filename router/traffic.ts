@@ -1,22 +1,5 @@
+import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import type { UpstreamErrorKind } from "./upstream/error.ts";
-
-/** The upper bounds of the buckets of request durations, in seconds; one more is without bound. */
-export const DURATION_BOUNDS: readonly number[] = [
-  0.001,
-  0.0025,
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
-  2.5,
-  5,
-  10,
-  30,
-];
 
 /** Why a connection was refused. */
 export type RefusalReason =
@@ -32,10 +15,8 @@ export class PlacementTraffic {
   readonly placement: string;
   /** Requests answered, by class of status: index 0 is `1xx`, 4 is `5xx`. */
   readonly requests: number[] = [0, 0, 0, 0, 0];
-  /** Requests by duration: one count for each of {@linkcode DURATION_BOUNDS} (not cumulative), and one above. */
-  readonly durations: number[] = DURATION_BOUNDS.map(() => 0).concat(0);
-  /** The sum of all durations, in seconds. */
-  durationSum = 0;
+  /** From a request's head to the end of its answer, in seconds. */
+  readonly duration: Histogram = new Histogram(SECONDS_BOUNDS);
   readonly errors: Map<UpstreamErrorKind, number> = new Map();
   /** Connections that carry a request. */
   active = 0;
@@ -50,12 +31,7 @@ export class PlacementTraffic {
   request(status: number, seconds: number): void {
     // A class that does not exist counts as a failure (RFC 9110 section 15).
     this.requests[Math.min(Math.floor(status / 100), 5) - 1]! += 1;
-    this.durationSum += seconds;
-    let bucket = 0;
-    while (
-      bucket < DURATION_BOUNDS.length && seconds > DURATION_BOUNDS[bucket]!
-    ) bucket++;
-    this.durations[bucket]! += 1;
+    this.duration.observe(seconds);
   }
 
   /** Counts a failure of the way to the placement. */

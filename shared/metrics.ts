@@ -110,6 +110,24 @@ function samples(read: number | Iterable<Sample>): Value[] {
   return Array.from(read, ({ labels = {}, value }) => ({ labels, value }));
 }
 
+/** Upper bounds for times, in seconds: from a lookup in memory to a request that nearly timed out. */
+export const SECONDS_BOUNDS: readonly number[] = [
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+  30,
+];
+
 /** Counts observations by size; the bounds are upper ones and inclusive, as Prometheus has them. */
 export class Histogram {
   readonly bounds: readonly number[];

@@ -55,7 +55,7 @@ const SIZE_UNITS: Record<string, number> = {
 
 /** A span of time with its unit, in milliseconds: `250ms`, `5s`, `1m`, `1h`. More than 0, at most 24 days. */
 export function duration() {
-  return transformed(
+  return parsed(
     (text) => {
       const match = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/.exec(text);
       const ms = match === null
@@ -70,7 +70,7 @@ export function duration() {
 
 /** A size with its unit, in bytes: `65536B`, `64KiB`, `128MiB`, `1GiB`. */
 export function size() {
-  return transformed((text) => {
+  return parsed((text) => {
     const match = /^([0-9]+)(B|KiB|MiB|GiB)$/.exec(text);
     const bytes = match === null
       ? 0
@@ -81,7 +81,7 @@ export function size() {
 
 /** A whole number from `min` to `max`. */
 export function whole(min: number, max: number) {
-  return transformed((text) => {
+  return parsed((text) => {
     const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
     return value >= min && value <= max ? value : undefined;
   }, `a whole number from ${min} to ${max}`);
@@ -89,7 +89,7 @@ export function whole(min: number, max: number) {
 
 /** `true` or `false`. */
 export function flag() {
-  return transformed(
+  return parsed(
     (text) => text === "true" ? true : text === "false" ? false : undefined,
     "true or false",
   );
@@ -97,7 +97,7 @@ export function flag() {
 
 /** One of a few words. */
 export function oneOf<const T extends readonly string[]>(words: T) {
-  return transformed(
+  return parsed(
     (text): T[number] | undefined => words.find((word) => word === text),
     `one of ${words.join(", ")}`,
   );
@@ -105,7 +105,7 @@ export function oneOf<const T extends readonly string[]>(words: T) {
 
 /** A listen address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:0`, or `:8080` for all IPv4 addresses. */
 export function listenAddress() {
-  return transformed(
+  return parsed(
     parseListenAddress,
     "an address and a port from 0 to 65535, such as 127.0.0.1:8080 or [::1]:8080",
   );
@@ -126,12 +126,12 @@ function parseListenAddress(text: string): ListenAddress | undefined {
 
 /** Any text. */
 export function text() {
-  return transformed((text) => text, "text");
+  return parsed((text) => text, "text");
 }
 
 /** Text that must not be shown to anybody, such as a token: visible ASCII, no spaces. */
 export function secret() {
-  const schema = transformed(
+  const schema = parsed(
     (text) => /^[\x21-\x7e]+$/.test(text) ? text : undefined,
     "visible ASCII characters without spaces",
   );
@@ -141,13 +141,17 @@ export function secret() {
 
 /** A comma list; each part is trimmed and must satisfy the rule. Empty text is an empty list. */
 export function list(valid: (part: string) => boolean, rule: string) {
-  return transformed((text) => {
+  return parsed((text) => {
     const parts = text === "" ? [] : text.split(",").map((part) => part.trim());
     return parts.every(valid) ? parts : undefined;
   }, `a comma list, each part ${rule}`);
 }
 
-function transformed<T>(parse: (text: string) => T | undefined, rule: string) {
+/** What `parse` makes of the text; undefined breaks the rule, which completes "must be …". */
+export function parsed<T>(
+  parse: (text: string) => T | undefined,
+  rule: string,
+) {
   return z.string().transform((text, context): T => {
     const value = parse(text);
     if (value !== undefined) return value;

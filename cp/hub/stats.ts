@@ -1,21 +1,8 @@
-import { Histogram, type Metrics } from "../../shared/metrics.ts";
-
-/** Upper bounds of the propagation histogram, in seconds. */
-const PROPAGATION_BOUNDS = [
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
-  2.5,
-  5,
-  10,
-  30,
-  60,
-];
+import {
+  Histogram,
+  type Metrics,
+  SECONDS_BOUNDS,
+} from "../../shared/metrics.ts";
 
 /** Why connections are refused or closed by this side. */
 export const CLOSE_CAUSES = [
@@ -55,7 +42,7 @@ export class HubStats {
     failed: 0,
   };
   /** Seconds from learning of a version to a router's ack. */
-  readonly propagation = new Histogram(PROPAGATION_BOUNDS);
+  readonly propagation = new Histogram(SECONDS_BOUNDS);
 }
 
 /** What is not counted but measured when a scrape asks. */

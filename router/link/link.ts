@@ -386,7 +386,7 @@ export class Link {
     this.#applyStarted = 0;
     switch (outcome.status) {
       case "applied":
-        log.info("applied a config", { ...about, durable: outcome.durable });
+        log.info("config applied", { ...about, durable: outcome.durable });
         return;
       case "unchanged":
         log.info("a push is what is served already", about);
@@ -398,7 +398,7 @@ export class Link {
           error: outcome.error,
           at: this.#clock.wallNow(),
         };
-        log.error("rejected a config; the one before it stays", {
+        log.error("config rejected; the one before it stays", {
           ...about,
           error: outcome.error.slice(0, 4096),
         });

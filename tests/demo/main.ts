@@ -117,7 +117,7 @@ async function run(stopped: AbortSignal): Promise<void> {
 function tell(id: string, line: LogLine): void {
   if (line.message === "config applied") {
     console.log(`${id} applied version ${line.version} in ${line.ms} ms`);
-  } else if (line.message === "config rejected") {
+  } else if (line.message.startsWith("config rejected")) {
     console.log(`${id} rejected version ${line.version}: ${line.error}`);
   }
 }

@@ -1,0 +1,59 @@
+import { deepEqual, equal, match } from "node:assert/strict";
+import { TEST_CERT, TEST_KEY } from "../../router/upstream/testing.ts";
+import { startCell } from "../harness/cell.ts";
+import { configOf } from "../harness/config.ts";
+import { dataFolder, Program } from "../harness/program.ts";
+import { Router } from "../harness/router.ts";
+
+Deno.test("a router with a certificate and key serves its data listener over TLS", async () => {
+  await using folder = await dataFolder();
+  await using one = startCell("one");
+  const files = {
+    ROUTER_TLS_CERT: `${folder.path}/cert.pem`,
+    ROUTER_TLS_KEY: `${folder.path}/key.pem`,
+    ROUTER_BOOTSTRAP: `${folder.path}/bootstrap.json`,
+  };
+  await Deno.writeTextFile(files.ROUTER_TLS_CERT, TEST_CERT);
+  await Deno.writeTextFile(files.ROUTER_TLS_KEY, TEST_KEY);
+  await Deno.writeTextFile(
+    files.ROUTER_BOOTSTRAP,
+    JSON.stringify(configOf([one])),
+  );
+  await using router = await Router.start("r", {
+    folder: folder.path,
+    cpUrl: "",
+    env: files,
+  });
+  using client = Deno.createHttpClient({ caCerts: [TEST_CERT] });
+  const response = await fetch(router.url.replace("http:", "https:"), {
+    headers: { "X-Routing-Key": "acme" },
+    client,
+  });
+  equal(response.headers.get("x-routed-to"), "one");
+  equal((await response.json()).cell, "one");
+  equal((await router.program.stop()).code, 0);
+});
+
+Deno.test("a certificate without its key, or one that cannot be used, stops the start", async () => {
+  await using folder = await dataFolder();
+  const cert = `${folder.path}/cert.pem`;
+  await Deno.writeTextFile(cert, "not a certificate");
+  const common = {
+    ROUTER_LISTEN: "127.0.0.1:0",
+    ROUTER_ADMIN_LISTEN: "127.0.0.1:0",
+    ROUTER_CP_URL: "",
+    ROUTER_STATE_DIR: `${folder.path}/r`,
+    ROUTER_TLS_CERT: cert,
+  };
+  for (
+    const [key, told] of [
+      [{}, /ROUTER_TLS_KEY is missing/],
+      [{ ROUTER_TLS_KEY: `${folder.path}/none.pem` }, /none\.pem/],
+      [{ ROUTER_TLS_KEY: cert }, /certificate|key/],
+    ] as const
+  ) {
+    await using program = Program.start("router", { ...common, ...key });
+    deepEqual((await program.ended).code, 1);
+    match(program.logText(), told);
+  }
+});
