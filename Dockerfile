@@ -7,10 +7,10 @@ COPY deno.json deno.lock ./
 COPY shared shared
 COPY cp cp
 COPY router router
-RUN deno install --frozen --entrypoint cp/main.ts router/main.ts \
-  && mkdir data && chown deno:deno data
+RUN mkdir data && chown deno:deno data
 
 USER deno
+RUN deno install --frozen --entrypoint cp/main.ts router/main.ts
 VOLUME /app/data
 EXPOSE 8080 8081 9080
 # `deno task` passes SIGTERM on, so `docker stop` is a graceful stop.
