@@ -3,7 +3,7 @@ import { parseConfigText } from "../shared/config.ts";
 import { Metrics } from "../shared/metrics.ts";
 import { activate, activeConfig } from "./active.ts";
 import { createAdminApp, isAllowedHost } from "./admin.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../shared/fake_clock.ts";
 import type { LinkStatus } from "./link/link.ts";
 import { compileRoutes } from "./routes.ts";
 import { statusDocument } from "./status.ts";
@@ -28,7 +28,7 @@ function serve(text: string, clock = new FakeClock()): void {
     epoch: "e",
     digest: "sha256:x",
     source: "control_plane",
-    appliedAt: clock.wallNow(),
+    appliedAt: clock.wall(),
     appliedAtMonotonic: clock.now(),
     routes: compileRoutes(result.config),
   });

@@ -2,7 +2,7 @@ import { errorLine } from "../shared/errors.ts";
 import { logger } from "../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activate, activeConfig, type ConfigSource } from "./active.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../shared/clock.ts";
 import { type PushContents, readConfig } from "./config_reader.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
@@ -88,7 +88,7 @@ export class Applier {
   serve(config: ReadyConfig): void {
     activate({
       ...config,
-      appliedAt: this.#clock.wallNow(),
+      appliedAt: this.#clock.wall(),
       appliedAtMonotonic: this.#clock.now(),
     });
     try {

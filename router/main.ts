@@ -6,7 +6,7 @@ import { activeConfig } from "./active.ts";
 import { createAdminApp } from "./admin.ts";
 import { type AccessRecord, createApp } from "./app.ts";
 import { Applier } from "./applier.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../shared/clock.ts";
 import { firstConfig } from "./first_config.ts";
 import { Link } from "./link/link.ts";
 import type { Serving } from "./link/verdict.ts";

@@ -1,7 +1,7 @@
 import { Metrics, type Sample } from "../shared/metrics.ts";
 import { activeConfig } from "./active.ts";
 import type { Applier } from "./applier.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../shared/clock.ts";
 import type { Link } from "./link/link.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 import { ageSeconds } from "./status.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseConfigText } from "../shared/config.ts";
 import { activate } from "./active.ts";
 import { Applier } from "./applier.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../shared/fake_clock.ts";
 import { Link } from "./link/link.ts";
 import { createMetrics } from "./metrics.ts";
 import { compileRoutes } from "./routes.ts";

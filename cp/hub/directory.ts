@@ -1,5 +1,5 @@
 import type { RouterRecord } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import type { ConflictSummary, RouterView } from "./fleet.ts";
 import { type Answer, answerOf, type Awaited } from "./rollout.ts";

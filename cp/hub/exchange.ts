@@ -7,7 +7,7 @@ import {
   MAX_ROUTER_MESSAGE_BYTES,
   parseToControlPlane,
 } from "../../shared/protocol.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import {
   type Caller,
   type Connection,

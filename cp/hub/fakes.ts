@@ -5,55 +5,19 @@ import type { Logger } from "../../shared/log.ts";
 import type { Announcement } from "../../shared/protocol.ts";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
 import type { VersionStore } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import { FakeClock } from "../../shared/fake_clock.ts";
 import type { Link, RouterSocket } from "./connection.ts";
 import { Hub } from "./hub.ts";
 import type { HubOptions } from "./hub_options.ts";
 
 /** Time that goes by only when a test says so. */
-export class FakeClock implements Clock {
-  #now = 1000;
-  #timers: { at: number; callback: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  wall(): number {
-    return Date.UTC(2026, 0, 1) + this.#now;
-  }
-
-  after(milliseconds: number, callback: () => void): () => void {
-    const timer = { at: this.#now + milliseconds, callback };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((one) => one !== timer);
-    };
-  }
-
-  /** How many timers are pending. */
-  get pending(): number {
-    return this.#timers.length;
-  }
-
+export class SettlingClock extends FakeClock {
   /** Lets time go by; after each timer everything that follows from it happens. */
-  async advance(milliseconds: number): Promise<void> {
-    const end = this.#now + milliseconds;
+  override async advance(milliseconds: number): Promise<void> {
+    const end = this.now() + milliseconds;
     await settle();
-    for (;;) {
-      const next = this.#timers.reduce<{ at: number } | null>(
-        (first, one) =>
-          one.at <= end && (first === null || one.at < first.at) ? one : first,
-        null,
-      );
-      if (next === null) break;
-      const due = this.#timers.find((one) => one === next)!;
-      this.#timers = this.#timers.filter((one) => one !== due);
-      this.#now = Math.max(this.#now, due.at);
-      due.callback();
-      await settle();
-    }
-    this.#now = end;
+    while (this.fireBy(end)) await settle();
+    super.advance(end - this.now());
   }
 }
 
@@ -163,7 +127,7 @@ export interface FakeRouter {
 
 /** A hub on fake time with a store in memory. */
 export class Rig {
-  readonly clock = new FakeClock();
+  readonly clock = new SettlingClock();
   readonly log = new FakeLog();
   readonly store: VersionStore;
   readonly hub: Hub;

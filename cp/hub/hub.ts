@@ -1,5 +1,5 @@
 import type { Metrics } from "../../shared/metrics.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../../shared/clock.ts";
 import type { Admission } from "./connection.ts";
 import { Directory } from "./directory.ts";
 import { Exchange } from "./exchange.ts";

@@ -1,6 +1,6 @@
 import type { Logger } from "../../shared/log.ts";
 import type { VersionStore } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { PacerLimits } from "./pacer.ts";
 import type { SessionRules } from "./session.ts";
 

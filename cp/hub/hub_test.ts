@@ -483,7 +483,7 @@ Deno.test("Hub stops with 1012 once the closes are out, and leaves no timer", as
   assert.equal(stopped, false, "waits for the peer");
   router.link.closed();
   await stopping;
-  assert.equal(rig.clock.pending, 0);
+  assert.equal(rig.clock.timers, 0);
   const [record] = await rig.store.routers();
   assert.equal(record?.status, "gone");
   await rig.store.close();

@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { Frames } from "./payload.ts";
 
 /** What is left to send through; see {@linkcode RouterSocket} in `hub.ts`. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeClock, FakeSocket } from "./fakes.ts";
+import { FakeSocket, SettlingClock } from "./fakes.ts";
 import { Pacer, PACER_LIMITS, type Transfer } from "./pacer.ts";
 
 /** A transfer of so many bytes that keeps what happens to it. */
@@ -40,7 +40,7 @@ const PART = PACER_LIMITS.partBytes;
 const LIMITS = { ...PACER_LIMITS, frameBytes: PART };
 
 Deno.test("Pacer sends the next part when the last has left", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock, LIMITS);
   const push = new Push(2 * PART + 1);
   push.outlet.stalled = true;
@@ -60,7 +60,7 @@ Deno.test("Pacer sends the next part when the last has left", async () => {
 });
 
 Deno.test("Pacer sends a part as small frames", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock);
   const push = new Push(PART + 10);
   push.outlet.stalled = true;
@@ -76,25 +76,25 @@ Deno.test("Pacer sends a part as small frames", async () => {
 });
 
 Deno.test("Pacer sets no timer while nothing is on its way", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock, LIMITS);
-  assert.equal(clock.pending, 0);
+  assert.equal(clock.timers, 0);
   pacer.enqueue(new Push(10));
   await clock.advance(10);
-  assert.equal(clock.pending, 0);
+  assert.equal(clock.timers, 0);
   const push = new Push(10);
   push.outlet.stalled = true;
   pacer.enqueue(push);
   await clock.advance(10);
-  assert.equal(clock.pending, 1);
+  assert.equal(clock.timers, 1);
   pacer.remove(push);
   await clock.advance(0);
-  assert.equal(clock.pending, 0);
+  assert.equal(clock.timers, 0);
   assert.equal(pacer.bytesInFlight, 0);
 });
 
 Deno.test("Pacer gives the place of a push that stands still to another", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock, { ...LIMITS, maxActive: 1 });
   const slow = new Push(2 * PART);
   slow.outlet.stalled = true;
@@ -113,7 +113,7 @@ Deno.test("Pacer gives the place of a push that stands still to another", async 
 });
 
 Deno.test("Pacer bounds pushes at a time and bytes in flight", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock, {
     ...LIMITS,
     maxActive: 3,
@@ -132,7 +132,7 @@ Deno.test("Pacer bounds pushes at a time and bytes in flight", async () => {
 });
 
 Deno.test("Pacer asks the stillest to leave when others need its memory", async () => {
-  const clock = new FakeClock();
+  const clock = new SettlingClock();
   const pacer = new Pacer(clock, {
     ...LIMITS,
     maxActive: 1,

@@ -1,5 +1,5 @@
 import type { RouterRecord } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { Rollout, RolloutWatch } from "./fleet.ts";
 import { type OpenSession, TOO_LARGE } from "./session.ts";
 import { parseStatus } from "./view.ts";

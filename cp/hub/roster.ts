@@ -1,6 +1,6 @@
 import type { Logger } from "../../shared/log.ts";
 import type { RouterRecord, VersionStore } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 
 /** How long changes are gathered before they are written. */
 const GATHER_MS = 500;

@@ -6,7 +6,7 @@ import {
   type Version,
   type VersionStore,
 } from "../store/store.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../../shared/clock.ts";
 import type { Recorded } from "./conflict.ts";
 import { Payload } from "./payload.ts";
 import type { Target } from "./session.ts";

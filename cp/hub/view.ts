@@ -1,5 +1,5 @@
 import type { Head, RouterRecord } from "../store/store.ts";
-import { type Clock, timeText } from "./clock.ts";
+import { type Clock, timeText } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import type { RouterStatus, RouterView } from "./fleet.ts";
 import { type OpenSession, statusOf } from "./session.ts";

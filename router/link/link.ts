@@ -8,7 +8,7 @@ import {
   parseToRouter,
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../../shared/clock.ts";
 import type { PushContents } from "../config_reader.ts";
 import type { Connect, LinkSocket } from "./socket.ts";
 import {
@@ -287,7 +287,7 @@ export class Link {
       limits: { text: MAX_FRAME_BYTES, binary: MAX_PART_BYTES },
     }, {
       open: () => {
-        this.#lastHeardAt = this.#clock.wallNow();
+        this.#lastHeardAt = this.#clock.wall();
         this.#dispatch({ type: "opened", socket });
       },
       heard: () => this.#heard(socket),
@@ -313,7 +313,7 @@ export class Link {
   }
 
   #heard(socket: number): void {
-    this.#lastHeardAt = this.#clock.wallNow();
+    this.#lastHeardAt = this.#clock.wall();
     this.#dispatch({ type: "heard", socket });
   }
 
@@ -396,7 +396,7 @@ export class Link {
           version: push.version,
           epoch: push.epoch,
           error: outcome.error,
-          at: this.#clock.wallNow(),
+          at: this.#clock.wall(),
         };
         log.error("config rejected; the one before it stays", {
           ...about,

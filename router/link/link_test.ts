@@ -9,7 +9,7 @@ import {
 import { CLOSE, MAX_PART_BYTES } from "../../shared/protocol.ts";
 import { activate, activeConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
-import { FakeClock } from "../fake_clock.ts";
+import { FakeClock } from "../../shared/fake_clock.ts";
 import { SavedConfigs } from "../saved_config.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Connect, LinkSocket, SocketHandlers } from "./socket.ts";

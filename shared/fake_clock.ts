@@ -22,7 +22,7 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
-  wallNow(): number {
+  wall(): number {
     return this.#wall;
   }
 
@@ -35,20 +35,24 @@ export class FakeClock implements Clock {
   /** Moves time on, firing what falls due, each at its moment. */
   advance(ms: number): void {
     const end = this.#now + ms;
-    for (;;) {
-      let first: { readonly at: number; readonly callback: () => void } | null =
-        null;
-      for (const timer of this.#timers) {
-        if (timer.at <= end && (first === null || timer.at < first.at)) {
-          first = timer;
-        }
-      }
-      if (first === null) break;
-      this.#timers.delete(first);
-      this.#move(first.at);
-      first.callback();
-    }
+    while (this.fireBy(end));
     this.#move(end);
+  }
+
+  /** Fires the first timer that falls due by `end`, at its moment; false if there is none. */
+  protected fireBy(end: number): boolean {
+    let first: { readonly at: number; readonly callback: () => void } | null =
+      null;
+    for (const timer of this.#timers) {
+      if (timer.at <= end && (first === null || timer.at < first.at)) {
+        first = timer;
+      }
+    }
+    if (first === null) return false;
+    this.#timers.delete(first);
+    this.#move(first.at);
+    first.callback();
+    return true;
   }
 
   /** Fires the next timer, at its moment; false if none is set. */

@@ -1,8 +1,8 @@
-/** Time as the hub sees it: passed in, so that tests decide how it goes by. */
+/** Time as the parts of a program take it: passed in, so that tests decide how it goes by. */
 export interface Clock {
-  /** Milliseconds on a clock that never jumps; only differences mean something. */
+  /** Milliseconds on a clock that never jumps: for ages and deadlines; only differences mean something. */
   now(): number;
-  /** Milliseconds since 1970: for people, never for measuring. */
+  /** Milliseconds since the Unix epoch: for people, never for measuring. */
   wall(): number;
   /** Calls `callback` once after so many milliseconds, unless the answered function is called first. */
   after(milliseconds: number, callback: () => void): () => void;
