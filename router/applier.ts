@@ -70,7 +70,7 @@ export class Applier {
       const { routes, digest } = read;
       if (sameAs !== null) {
         return digest === sameAs
-          ? { status: "unchanged" }
+          ? { status: "unchanged", durable: await this.#saveAgain() }
           : { status: "rejected", error: otherDigest(push.version, sameAs) };
       }
       const { version, epoch } = push;
@@ -82,6 +82,17 @@ export class Applier {
     } catch (error) {
       return { status: "rejected", error: errorLine(error) };
     }
+  }
+
+  /** Saves what is being served, if that failed before; answers whether it is on the disk. */
+  async #saveAgain(): Promise<boolean> {
+    const active = activeConfig();
+    if (this.durable || active === null) return this.durable;
+    const { version, epoch, digest, routes } = active;
+    return await this.#options.saved.save(
+      { version, epoch, digest },
+      routes.config,
+    );
   }
 
   /** Swaps a config in: one assignment, between two requests. */

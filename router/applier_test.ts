@@ -21,6 +21,7 @@ async function withApplier(
     applier: Applier,
     applied: Routes[],
     saved: SavedConfigs,
+    directory: string,
   ) => Promise<void>,
   onApplied: (routes: Routes) => void = () => {},
 ): Promise<void> {
@@ -37,7 +38,7 @@ async function withApplier(
     },
   });
   try {
-    await run(applier, applied, saved);
+    await run(applier, applied, saved, directory);
   } finally {
     activate(null);
     await Deno.remove(directory, { recursive: true });
@@ -81,13 +82,28 @@ Deno.test("Applier.apply() only compares where it is asked to", () =>
   withApplier(async (applier, applied) => {
     assert.deepEqual(
       await applier.apply(PUSH, contents(), { sameAs: DIGEST }),
-      { status: "unchanged" },
+      { status: "unchanged", durable: true },
     );
     const other = contents(TEXT.replace(':1"', ':2"'));
     const { status } = await applier.apply(PUSH, other, { sameAs: DIGEST });
     assert.equal(status, "rejected");
     assert.equal(activeConfig(), null);
     assert.equal(applied.length, 0);
+  }));
+
+Deno.test("Applier.apply() saves what is served already, if that failed before", () =>
+  withApplier(async (applier, _applied, saved, directory) => {
+    // A file where the directory should be: nothing can be written below it.
+    await Deno.remove(directory, { recursive: true });
+    await Deno.writeTextFile(directory, "");
+    const first = await applier.apply(PUSH, contents(), { sameAs: null });
+    assert.ok(first.status === "applied" && !first.durable);
+    await Deno.remove(directory);
+    assert.deepEqual(
+      await applier.apply(PUSH, contents(), { sameAs: DIGEST }),
+      { status: "unchanged", durable: true },
+    );
+    assert.deepEqual(saved.newest, { version: 3, epoch: "e", digest: DIGEST });
   }));
 
 Deno.test("Applier.apply() is not undone by a listener that fails", () =>

@@ -90,6 +90,7 @@ async function run(settings: RouterSettings): Promise<void> {
   });
   const saved = new SavedConfigs(
     settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
+    { savedLate: (head) => link.saved(head) },
   );
   const applier = new Applier({
     saved,

@@ -34,6 +34,15 @@ export interface SavedConfig extends SavedHead {
   readonly routes: Routes;
 }
 
+/** A config that is to be written. */
+interface Save {
+  readonly head: SavedHead;
+  readonly config: Config;
+  readonly done: (durable: boolean) => void;
+  /** It was answered for already: the timeout has passed. */
+  late: boolean;
+}
+
 /** What a saved file turned out to be: damaged files say what is wrong with them. */
 type Found =
   | { readonly kind: "sound"; readonly saved: SavedConfig }
@@ -48,9 +57,8 @@ type Found =
 export class SavedConfigs {
   readonly #directory: string;
   readonly #timeoutMs: number;
-  #next:
-    | { head: SavedHead; config: Config; done: (durable: boolean) => void }
-    | null = null;
+  readonly #savedLate: (head: SavedHead) => void;
+  #next: Save | null = null;
   #writing: Promise<void> | null = null;
   #newest: SavedHead | null = null;
   /** How many writes failed, or did not end in time. */
@@ -58,10 +66,16 @@ export class SavedConfigs {
 
   constructor(
     directory: string,
-    options: { /** @default {10000} */ timeoutMs?: number } = {},
+    options: {
+      /** @default {10000} */
+      timeoutMs?: number;
+      /** Told of a config that reached the disk after `save` had answered that it has not. */
+      savedLate?: (head: SavedHead) => void;
+    } = {},
   ) {
     this.#directory = directory;
     this.#timeoutMs = options.timeoutMs ?? SAVE_TIMEOUT_MS;
+    this.#savedLate = options.savedLate ?? (() => {});
   }
 
   /** What is on the disk, as far as this process read or wrote it. */
@@ -105,9 +119,11 @@ export class SavedConfigs {
   async save(head: SavedHead, config: Config): Promise<boolean> {
     this.#next?.done(false);
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#next = { head, config, done: resolve };
+    const save: Save = { head, config, done: resolve, late: false };
+    this.#next = save;
     this.#writing ??= this.#writeAll();
     const late = setTimeout(() => {
+      save.late = true;
       this.failures++;
       log.error("the config is not saved yet: the disk does not answer", {
         directory: this.#directory,
@@ -130,6 +146,7 @@ export class SavedConfigs {
         await this.#write(next.head, next.config);
         this.#newest = next.head;
         next.done(true);
+        if (next.late) this.#savedLate(next.head);
       } catch (error) {
         this.failures++;
         log.error("cannot save the config; serving on without it on disk", {

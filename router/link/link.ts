@@ -155,6 +155,11 @@ export class Link {
     return this.#stopped.promise;
   }
 
+  /** A config has reached the disk after its outcome was told. */
+  saved(head: Omit<Serving, "durable">): void {
+    this.#dispatch({ type: "saved", head });
+  }
+
   status(): LinkStatus {
     const behind = lag(this.#state, this.#clock.now());
     return {

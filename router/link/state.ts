@@ -105,7 +105,8 @@ export type Outcome =
     readonly digest: string;
     readonly durable: boolean;
   }
-  | { readonly status: "unchanged" }
+  /** It was being served already; `durable` as it is now. */
+  | { readonly status: "unchanged"; readonly durable: boolean }
   | { readonly status: "rejected"; readonly error: string };
 
 /** What happens to a link. */
@@ -145,7 +146,9 @@ export type LinkEvent =
     readonly code: number;
     readonly reason: string;
   }
-  | { readonly type: "applied"; readonly outcome: Outcome };
+  | { readonly type: "applied"; readonly outcome: Outcome }
+  /** A config is on the disk after all, too late for the outcome to say so. */
+  | { readonly type: "saved"; readonly head: Omit<Serving, "durable"> };
 
 /** What is to be done, in this order. */
 export type Effect =

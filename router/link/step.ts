@@ -13,6 +13,7 @@ import {
   type LinkState,
   type Outcome,
   type Phase,
+  type PushBody,
   type WholePush,
 } from "./state.ts";
 import { type PushHead, type Serving, verdict } from "./verdict.ts";
@@ -70,6 +71,9 @@ class Turn {
         return;
       case "applied":
         this.#applied(event.outcome);
+        return;
+      case "saved":
+        this.#saved(event.head);
         return;
       case "opened":
       case "heard":
@@ -308,12 +312,26 @@ class Turn {
     this.effects.push({ type: "pause" });
   }
 
-  #judge(socket: number, { push, body }: WholePush): void {
-    const judged = verdict(this.state.serving, push);
+  #judge(socket: number, whole: WholePush): void {
+    const { body } = whole;
+    const { serving } = this.state;
+    // A draft control plane's push goes on in the history this router is in: else a version of that
+    // history could come back that is older than this one.
+    const push = {
+      ...whole.push,
+      epoch: whole.push.epoch ?? serving?.epoch ?? null,
+    };
+    const judged = verdict(serving, push);
     switch (judged.kind) {
       case "unchanged":
-        this.#forget(body);
-        this.#answer(push, { status: "unchanged" });
+        if (serving?.durable || body.kind === "too_large") {
+          this.#forget(body);
+          const durable = serving?.durable ?? false;
+          this.#answer(push, { status: "unchanged", durable });
+        } else {
+          // It is not on the disk: read once more, it can be saved.
+          this.#apply(push, { body, socket, sameAs: push.digest });
+        }
         return;
       case "reject":
         this.#forget(body);
@@ -329,17 +347,24 @@ class Turn {
           });
           return;
         }
-        this.state = { ...this.state, applying: { push, socket } };
-        this.effects.push({
-          type: "apply",
-          push,
+        this.#apply(push, {
           body,
+          socket,
           sameAs: judged.kind === "compare" ? judged.digest : null,
         });
         return;
       default:
         judged satisfies never;
     }
+  }
+
+  #apply(
+    push: PushHead,
+    how: { body: PushBody; socket: number; sameAs: string | null },
+  ): void {
+    const { body, socket, sameAs } = how;
+    this.state = { ...this.state, applying: { push, socket } };
+    this.effects.push({ type: "apply", push, body, sameAs });
   }
 
   #forget(body: WholePush["body"]): void {
@@ -358,6 +383,8 @@ class Turn {
         digest: outcome.digest,
         durable: outcome.durable,
       });
+    } else if (outcome.status === "unchanged" && this.state.serving !== null) {
+      this.#serve({ ...this.state.serving, durable: outcome.durable });
     }
     const { phase } = this.state;
     const here = phase.kind === "open" && phase.socket === socket;
@@ -386,6 +413,26 @@ class Turn {
       error: rejected ? outcome.error.slice(0, MAX_ERROR_LENGTH) : null,
       epoch: push.epoch,
       durable: rejected ? null : serving?.durable ?? null,
+    });
+  }
+
+  /** What is served has reached the disk late: the control plane was told otherwise, and is told now. */
+  #saved(head: Omit<Serving, "durable">): void {
+    const { serving, phase } = this.state;
+    if (
+      serving === null || serving.durable || head.version !== serving.version ||
+      head.epoch !== serving.epoch || head.digest !== serving.digest
+    ) return;
+    this.#serve({ ...serving, durable: true });
+    if (phase.kind !== "open") return;
+    const { version, epoch } = serving;
+    this.#send({
+      type: "ack",
+      version,
+      status: "applied",
+      error: null,
+      epoch,
+      durable: true,
     });
   }
 

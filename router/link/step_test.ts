@@ -366,11 +366,55 @@ Deno.test("step() lets the applier compare a draft push of the served version", 
   assert.equal(apply.sameAs, DIGEST);
   const effects = driver.do({
     type: "applied",
-    outcome: { status: "unchanged" },
+    outcome: { status: "unchanged", durable: true },
   });
   const { message } = only(effects, "send");
   assert.ok(message.type === "ack" && message.status === "applied");
   assert.deepEqual(driver.state.serving, serving());
+});
+
+Deno.test("step() keeps its epoch over a draft push, so that nothing older comes back", () => {
+  const driver = Driver.open(serving());
+  const apply = only(driver.text(update({ version: 9 })), "apply");
+  assert.deepEqual([apply.push.version, apply.push.epoch], [9, "e"]);
+  driver.do({
+    type: "applied",
+    outcome: { status: "applied", digest: OTHER, durable: true },
+  });
+  assert.deepEqual(
+    driver.state.serving,
+    serving({ version: 9, digest: OTHER }),
+  );
+  const effects = driver.text(update({ version: 6, epoch: "e" }));
+  const { message } = only(effects, "send");
+  assert.ok(message.type === "ack" && message.status === "rejected");
+});
+
+Deno.test("step() has a config saved that is pushed again and is not on the disk", () => {
+  const driver = Driver.open(serving({ durable: false }));
+  const again = update({ version: 5, epoch: "e", digest: DIGEST });
+  assert.equal(only(driver.text(again), "apply").sameAs, DIGEST);
+  const effects = driver.do({
+    type: "applied",
+    outcome: { status: "unchanged", durable: true },
+  });
+  const { message } = only(effects, "send");
+  assert.ok(message.type === "ack" && message.durable === true);
+  assert.deepEqual(driver.state.serving, serving());
+  assert.deepEqual(kinds(driver.text(again)), ["send"]);
+});
+
+Deno.test("step() tells of a config that reached the disk late, and of no other", () => {
+  const driver = Driver.open(serving({ durable: false }));
+  const { durable: _, ...head } = serving();
+  assert.deepEqual(
+    driver.do({ type: "saved", head: { ...head, version: 4 } }),
+    [],
+  );
+  const { message } = only(driver.do({ type: "saved", head }), "send");
+  assert.ok(message.type === "ack" && message.durable === true);
+  assert.deepEqual(driver.state.serving, serving());
+  assert.deepEqual(driver.do({ type: "saved", head }), []);
 });
 
 Deno.test("step() drops an unfinished config when a new one begins", () => {
