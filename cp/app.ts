@@ -9,15 +9,23 @@ import { addConfigCalls } from "./api/config.ts";
 import { addCustomerCalls } from "./api/customers.ts";
 import { addDocument } from "./api/document.ts";
 import { Edits } from "./api/edit.ts";
+import { authorOf } from "./api/edit_options.ts";
 import type { EventFeed } from "./api/event_feed.ts";
 import { addEventCalls } from "./api/events.ts";
 import { addExplainCalls } from "./api/explain.ts";
 import { addHealthCalls } from "./api/health.ts";
+import { KeptVersions } from "./api/kept_versions.ts";
+import { LargeAnswers } from "./api/large_answers.ts";
 import { addMoveCalls } from "./api/moves.ts";
 import { addPlacementCalls } from "./api/placements.ts";
 import { ProblemError, toProblem } from "./api/problem.ts";
 import { rawPath } from "./api/parameters.ts";
-import { type ApiContext, type ApiEnv, Routes } from "./api/route.ts";
+import {
+  type ApiContext,
+  type ApiEnv,
+  notAllowed,
+  Routes,
+} from "./api/route.ts";
 import { addRouterCalls } from "./api/routers.ts";
 import { API_HEADERS, PAGE_HEADERS } from "./api/security_headers.ts";
 import { addTakeoverCalls } from "./api/takeover.ts";
@@ -28,9 +36,6 @@ import type { VersionStore } from "./store/store.ts";
 import type { PageFile } from "./ui/page_files.ts";
 
 const log = logger("api");
-
-/** Calls that need no token, besides the page's files (SPEC section 5, *Who may*). */
-const OPEN_CALLS = ["/healthz", "/readyz"];
 
 /** What the control plane's HTTP side needs. */
 export interface AppDeps {
@@ -67,19 +72,20 @@ export function createRoutes(deps: AppDeps): Routes {
     getPath: (request) => rawPath(request.url),
   });
   const routes = new Routes(app, new BodyBudget(2 * maxConfigBytes));
-  const apiMetrics = new ApiMetrics();
+  const large = new LargeAnswers();
+  const kept = new KeptVersions(store);
+  const apiMetrics = new ApiMetrics({ large, history: kept.queue });
   apiMetrics.register(deps.metrics);
   const edits = new Edits(routes, {
     store,
     fleet,
     metrics: apiMetrics,
+    kept,
     maxConfigBytes,
     stopping,
   });
-  const rules: AccessRules = {
-    ...deps.access,
-    openPaths: new Set([...OPEN_CALLS, ...deps.page.keys()]),
-  };
+  const openPaths = new Set(deps.page.keys());
+  const rules: AccessRules = { ...deps.access, openPaths };
 
   app.use(async (c, next) => {
     await next();
@@ -97,12 +103,12 @@ export function createRoutes(deps: AppDeps): Routes {
     await next();
   });
 
-  addConfigCalls(routes, { store, edits, maxConfigBytes });
+  addConfigCalls(routes, { store, large, edits, maxConfigBytes });
   addPlacementCalls(routes, { store, edits });
   addCustomerCalls(routes, { store, edits });
-  addMoveCalls({ edits, maxConfigBytes });
-  addVersionCalls(routes, { store, edits });
-  addRouterCalls(routes, { store, fleet });
+  addMoveCalls({ store, edits, maxConfigBytes });
+  addVersionCalls(routes, { store, kept, large, edits });
+  addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });
   addTakeoverCalls({ store, fleet, edits });
   addEventCalls(routes, { feed: deps.feed });
@@ -113,6 +119,7 @@ export function createRoutes(deps: AppDeps): Routes {
     stopping,
   });
   addDocument(routes);
+  for (const { path, probe } of routes.specs) if (probe) openPaths.add(path);
   app.get(CONNECT_PATH, (c) => deps.connect(c.req.raw, c.env));
   for (const [path, { body, type }] of deps.page) {
     app.get(
@@ -133,21 +140,19 @@ export function createRoutes(deps: AppDeps): Routes {
         }; GET /openapi.json lists all.`,
       ).response();
     }
-    const allow = methods.join(", ");
-    return new ProblemError(
-      "method-not-allowed",
-      `${c.req.method} is not allowed at ${c.req.path}; ${allow} are.`,
-      { headers: { allow } },
-    ).response();
+    return notAllowed(c, methods).response();
   });
   app.onError((error, c) => {
     const problem = toProblem(error);
-    if (problem.kind === "internal" || problem.kind === "damaged") {
-      log.error("a call failed", {
+    if (problem.status >= 500) {
+      const line = {
         method: c.req.method,
         path: c.req.path,
+        author: authorOf(c),
         error: errorLine(error),
-      });
+      };
+      if (problem.kind === "unavailable") log.warn("a call failed", line);
+      else log.error("a call failed", line);
     }
     return problem.response();
   });
@@ -157,6 +162,7 @@ export function createRoutes(deps: AppDeps): Routes {
 /** An answer to HEAD has the length that the answer to GET has; the runtime would say 0 (RFC 9110, section 8.6). */
 async function tellLength(c: ApiContext): Promise<void> {
   if (c.req.method !== "HEAD" || c.res.body === null) return;
+  if (c.res.headers.has("content-length")) return await c.res.body.cancel();
   const { byteLength } = await c.res.clone().arrayBuffer();
   c.res.headers.set("content-length", String(byteLength));
 }

@@ -1,5 +1,5 @@
 import { Metrics } from "../shared/metrics.ts";
-import { logger } from "../shared/log.ts";
+import { logger, openLog } from "../shared/log.ts";
 import type { AccessRules } from "./api/access.ts";
 import type { DiffSummary } from "./api/config_diff.ts";
 import type { DiffPage } from "./api/diff_page.ts";
@@ -23,6 +23,8 @@ export class TestFleet implements Fleet {
   conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
   readonly resent: string[] = [];
   readonly waits: { version: number; timeoutMs: number }[] = [];
+  /** What each wait takes. */
+  waiting: Promise<void> = Promise.resolve();
   following = 0;
   readonly #listeners = new Set<(event: FleetEvent) => void>();
 
@@ -55,19 +57,20 @@ export class TestFleet implements Fleet {
   follow(): RolloutWatch {
     this.following++;
     return {
-      wait: (version, options): Promise<Rollout> => {
+      wait: async (version, options): Promise<Rollout> => {
         this.waits.push({
           version: version.version,
           timeoutMs: options.timeoutMs,
         });
-        return Promise.resolve({
+        await this.waiting;
+        return {
           applied: 3,
           rejected: [{ id: "r4", error: "no" }],
           pending: ["r5"],
           gone: [],
           conflict: [],
           waited_ms: 1,
-        });
+        };
       },
       end: () => {
         this.following--;
@@ -219,7 +222,12 @@ export class TestApp implements AsyncDisposable {
 
   /** Sends a request as it is. */
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return await this.routes.app.request(`http://127.0.0.1:8081${path}`, init);
+    const headers = new Headers(init.headers);
+    if (!headers.has("host")) headers.set("host", "127.0.0.1:8081");
+    return await this.routes.app.request(`http://127.0.0.1:8081${path}`, {
+      ...init,
+      headers,
+    });
   }
 
   /** Calls with a JSON body, or with text as it is, and reads the answer. */
@@ -267,6 +275,40 @@ export async function seeded(): Promise<TestApp> {
   const app = new TestApp();
   await app.seed();
   return app;
+}
+
+/** The lines that are logged while `use` runs. */
+export async function logged(
+  use: () => Promise<void>,
+): Promise<Record<string, unknown>[]> {
+  let text = "";
+  const closeLog = await openLog({
+    level: "info",
+    format: "json",
+    write: (bytes) => {
+      text += new TextDecoder().decode(bytes);
+      return Promise.resolve();
+    },
+  });
+  try {
+    await use();
+  } finally {
+    await closeLog();
+  }
+  return text.split("\n").filter((line) => line !== "").map((line) =>
+    JSON.parse(line)
+  );
+}
+
+/** A config of so many customers. */
+export function configOf(customers: number): typeof CONFIG {
+  const names = Array.from({ length: customers }, (_, i) => `customer-${i}`);
+  return {
+    ...CONFIG,
+    customer_to_placement: Object.fromEntries(
+      names.map((name) => [name, "tier1"]),
+    ) as typeof CONFIG.customer_to_placement,
+  };
 }
 
 /** The summary of an edit that changes nothing. */

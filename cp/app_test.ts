@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { logger } from "../shared/log.ts";
 import {
   CONFIG,
+  configOf,
+  logged,
   NO_CHANGES,
   routerView,
   seeded,
   TestApp,
 } from "./app_fixture.ts";
+import { openKvStore } from "./store/kv_store.ts";
+import { CHUNK_PREFIX } from "./store/keys.ts";
 import {
   StoreDamaged,
   StoreUnavailable,
@@ -450,4 +455,133 @@ Deno.test("a store that fails or is damaged is 503 and says so", async () => {
     }
     assert.equal((await app.fetch("/metrics")).status, 200);
   }
+});
+
+Deno.test("a large config is answered piece by piece, and HEAD tells its length", async () => {
+  await using app = new TestApp();
+  await app.call("PUT", "/v1/config", {
+    body: configOf(20_000),
+    headers: { "x-signalbox-message": "f\xc3\xbcr alle" },
+  });
+  for (const path of ["/v1/config", "/v1/versions/1"]) {
+    const text = await (await app.fetch(path)).text();
+    const { config, message } = JSON.parse(text);
+    assert.equal(message, "für alle");
+    assert.deepEqual(config, configOf(20_000));
+    for (let i = 0; i < 20; i++) {
+      const head = await app.fetch(path, { method: "HEAD" });
+      assert.equal(head.status, 200);
+      assert.equal(head.headers.get("content-length"), String(text.length));
+    }
+    const answers: Response[] = [];
+    for (let i = 0; i < 9; i++) answers.push(await app.fetch(path));
+    assert.deepEqual(answers.map(({ status }) => status), [
+      ...new Array(8).fill(200),
+      503,
+    ]);
+    const metrics = await (await app.fetch("/metrics")).text();
+    assert.match(metrics, /^signalbox_cp_large_answers_in_flight 8$/m);
+    for (const answer of answers) await answer.body?.cancel();
+  }
+});
+
+Deno.test("a damaged store is told of, and a whole config repairs it", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const options = { kv, keepVersions: 10, log: logger("test") };
+  const before = await openKvStore(options);
+  await new TestApp({ store: before }).seed();
+  await before.close();
+  for await (const { key } of kv.list({ prefix: CHUNK_PREFIX })) {
+    await kv.delete(key);
+  }
+  {
+    await using app = new TestApp({ store: await openKvStore(options) });
+    const read = await app.call("GET", "/v1/config");
+    assert.equal(read.status, 503);
+    assert.match(read.body.detail, /PUT \/v1\/config without If-Match/);
+    const damaged = await (await app.fetch("/metrics")).text();
+    assert.match(damaged, /^signalbox_cp_config_version 1$/m);
+    assert.match(damaged, /^signalbox_cp_store_damaged 1$/m);
+    const lines = await logged(async () => {
+      const matched = await app.call("PUT", "/v1/config", {
+        body: CONFIG,
+        headers: { "if-match": '"1"' },
+      });
+      assert.equal(matched.status, 503);
+    });
+    assert.equal(lines.length, 1);
+    const part = { body: { placement: "tier1" } };
+    assert.equal((await app.call("PUT", "/v1/customers/a", part)).status, 503);
+    const put = await app.call("PUT", "/v1/config", { body: CONFIG });
+    assert.equal(put.status, 200);
+    assert.equal(put.body.version, 2);
+    const { body } = await app.call("GET", "/v1/config");
+    assert.deepEqual(body.config, CONFIG);
+    const sound = await (await app.fetch("/metrics")).text();
+    assert.match(sound, /^signalbox_cp_config_version 2$/m);
+    assert.match(sound, /^signalbox_cp_store_damaged 0$/m);
+  }
+  kv.close();
+});
+
+Deno.test("a probe may be asked with any query, and an endless answer has no HEAD", async () => {
+  await using app = await seeded();
+  for (const path of ["/healthz?x=1", "/readyz?x=%zz&x=1&x=2"]) {
+    assert.equal((await app.call("GET", path)).status, 200);
+  }
+  assert.equal((await app.call("GET", "/metrics?x=1")).status, 400);
+  const head = await app.fetch("/v1/events", { method: "HEAD" });
+  assert.equal(head.status, 405);
+  assert.equal(head.headers.get("allow"), "GET");
+  const post = await app.call("POST", "/v1/events");
+  assert.equal(post.headers.get("allow"), "GET");
+});
+
+Deno.test("what is logged says who did what", async () => {
+  await using app = await seeded();
+  app.fleet.conflict = { count: 1, highestVersion: 41, epochs: ["foreign"] };
+  const { epoch } = await app.store.head();
+  const lines = await logged(async () => {
+    await app.call("PUT", "/v1/config", {
+      body: { ...CONFIG, default_placement: "no1", placement_to_endpoint: {} },
+      headers: { "x-signalbox-author": "ann" },
+    });
+    await app.call("POST", "/v1/takeover");
+  });
+  const [refused, took] = lines;
+  assert.equal(lines.length, 2);
+  assert.equal(refused?.["message"], "edit refused");
+  assert.equal(refused["method"], "PUT");
+  assert.equal(refused["path"], "/v1/config");
+  assert.equal(refused["author"], "ann");
+  const problems = refused["problems"] as { pointer: string }[];
+  assert.equal(problems.length, 3);
+  assert.equal(problems[0]?.pointer, "/default_placement");
+  assert.equal(took?.["message"], "config committed");
+  assert.equal(took["source"], "takeover");
+  assert.equal(took["version"], 42);
+  assert.equal(took["previous_version"], 1);
+  assert.equal(took["epoch"], (await app.store.head()).epoch);
+  assert.deepEqual(
+    (took["superseded"] as string[]).toSorted(),
+    ["foreign", epoch].toSorted(),
+  );
+});
+
+Deno.test("a read that fails is logged", async () => {
+  await using inner = await seeded();
+  const store = new Proxy(inner.store, {
+    get: (target, name) =>
+      name === "current"
+        ? () => Promise.reject(new StoreUnavailable("it is gone"))
+        : Reflect.get(target, name).bind(target),
+  }) as VersionStore;
+  const app = new TestApp({ store });
+  const lines = await logged(async () => {
+    await app.call("GET", "/v1/config");
+  });
+  assert.equal(lines.length, 1);
+  assert.equal(lines[0]?.["message"], "a call failed");
+  assert.equal(lines[0]["path"], "/v1/config");
+  assert.match(String(lines[0]["error"]), /it is gone/);
 });

@@ -1,15 +1,18 @@
-import { type ConfigResult, parseConfigText } from "../shared/config.ts";
 import { errorLine } from "../shared/errors.ts";
 import { logger, openLog } from "../shared/log.ts";
 import { Metrics } from "../shared/metrics.ts";
 import { authority, isLoopback } from "../shared/settings.ts";
-import { type AdminToken, adminToken, parseTokens } from "./api/access.ts";
+import type { AdminToken } from "./api/access.ts";
 import { EventFeed } from "./api/event_feed.ts";
 import { createApp } from "./app.ts";
 import { Hub } from "./hub/hub.ts";
 import { connectRouter } from "./hub/socket.ts";
-import { configBytes } from "./metrics.ts";
-import { readControlPlaneSettings, type Settings } from "./settings.ts";
+import {
+  type ControlPlaneSettings,
+  readControlPlaneSettings,
+  type Settings,
+} from "./settings.ts";
+import { type FileResult, readSeed, readTokens } from "./start_files.ts";
 import { openKvStore } from "./store/kv_store.ts";
 import type { VersionStore } from "./store/store.ts";
 import { readPage } from "./ui/page_files.ts";
@@ -17,7 +20,12 @@ import { readPage } from "./ui/page_files.ts";
 /** How long calls that are running get to end once the control plane stops, in milliseconds. */
 const SHUTDOWN_MS = 5000;
 
+/** What stands for all addresses, and for one of them that this machine always has. */
+const LOOPBACK = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
+
 const log = logger("main");
+
+type Address = Pick<Deno.NetAddr, "hostname" | "port">;
 
 /** What keeps the control plane from starting, as a list of sentences. */
 class StartError extends Error {
@@ -57,13 +65,14 @@ async function main(): Promise<void> {
     fail(event.error);
   });
   try {
-    if (!result.ok) {
-      throw new StartError(result.problems.map(({ detail }) => detail));
+    const tokens = await readTokens(result.ok ? result.settings : result.files);
+    if (!result.ok || !tokens.ok) {
+      throw new StartError(await allProblems(result, tokens));
     }
     for (const { name, nearest } of result.unknown) {
       log.warn("a setting is not known", { name, nearest });
     }
-    await serve(result.settings);
+    await serve(result.settings, tokens.value);
     log.info("stopped");
   } catch (error) {
     const problems = error instanceof StartError
@@ -75,9 +84,24 @@ async function main(): Promise<void> {
   await exit(0);
 }
 
+/** All that is wrong where something is: the seed is looked at as well, though it may not be needed. */
+async function allProblems(
+  settings: ControlPlaneSettings,
+  tokens: FileResult<unknown>,
+): Promise<string[]> {
+  const seed = await readSeed(settings.ok ? settings.settings : settings.files);
+  return [
+    ...(settings.ok ? [] : settings.problems.map(({ detail }) => detail)),
+    ...(tokens.ok ? [] : tokens.problems),
+    ...(seed.ok ? [] : seed.problems),
+  ];
+}
+
 /** Serves until a signal says to stop, then ends in order. */
-async function serve(settings: Settings): Promise<void> {
-  const tokens = await readTokens(settings);
+async function serve(
+  settings: Settings,
+  tokens: readonly AdminToken[],
+): Promise<void> {
   if (tokens.length === 0 && !isLoopback(settings.listen.hostname)) {
     log.warn("everyone who reaches the listener may edit", {
       address: authority(settings.listen),
@@ -92,10 +116,7 @@ async function serve(settings: Settings): Promise<void> {
   // KV Connect store from the environment, as it opens one.
   await Deno.permissions.revoke({ name: "env" });
   try {
-    if (settings.seed !== undefined) {
-      const { seed: path, maxConfigBytes } = settings;
-      await seed(store, { path, maxConfigBytes });
-    }
+    if (settings.seed !== undefined) await seed(store, settings);
     await listen(store, { settings, tokens });
   } finally {
     await store.close();
@@ -111,13 +132,15 @@ async function listen(
 ): Promise<void> {
   const stopping = new AbortController();
   const metrics = new Metrics();
+  let address: Address = settings.listen;
   const hub = new Hub({
     store,
     log: logger("hub"),
     exclusive: settings.exclusive,
     pingIntervalMs: settings.pingIntervalMs,
     routerTimeoutMs: settings.routerTimeoutMs,
-    url: `http://${authority(settings.listen)}`,
+    // Only a server that listens knows its port.
+    url: () => `http://${reachable(address)}`,
   });
   hub.register(metrics);
   const feed = new EventFeed(store, hub);
@@ -146,6 +169,7 @@ async function listen(
       settings,
       (request, info) => app.fetch(request, info),
     );
+    address = server.addr;
     hub.start();
     const signal = await nextSignal();
     log.info("stopping", { signal });
@@ -159,13 +183,19 @@ async function listen(
   }
 }
 
+/** Where this machine reaches a listener: that of all addresses has none to connect to. */
+function reachable({ hostname, port }: Address): string {
+  const loopback = LOOPBACK.get(hostname);
+  return authority({ hostname: loopback ?? hostname, port });
+}
+
 function openServer(
   settings: Settings,
   handler: (
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.NetAddr>,
   ) => Response | Promise<Response>,
-): Deno.HttpServer {
+): Deno.HttpServer<Deno.NetAddr> {
   try {
     return Deno.serve({
       hostname: settings.listen.hostname,
@@ -183,76 +213,29 @@ function openServer(
   }
 }
 
-async function readTokens(
-  { adminToken: token, adminTokensFile: path }: Settings,
-): Promise<AdminToken[]> {
-  if (token !== undefined) return [adminToken(null, token)];
-  if (path === undefined) return [];
-  const { tokens, problems } = parseTokens(
-    await readFile("CP_ADMIN_TOKENS_FILE", path),
-  );
-  if (problems.length === 0) return tokens;
-  throw new StartError(
-    problems.map((problem) => `CP_ADMIN_TOKENS_FILE ${path}: ${problem}`),
-  );
-}
-
 /** Commits the seed as version 1 if nothing has been committed. */
-async function seed(
-  store: VersionStore,
-  { path, maxConfigBytes }: { path: string; maxConfigBytes: number },
-): Promise<void> {
+async function seed(store: VersionStore, settings: Settings): Promise<void> {
   const { version } = await store.head();
   if (version > 0) {
     log.info("the seed is not needed: the store has versions", { version });
     return;
   }
-  const result = readConfig(path, await readFile("CP_SEED", path));
-  if (!result.ok) {
-    const problems = result.problems.map(({ pointer, detail }) =>
-      `CP_SEED ${path}, at ${pointer || "/"}: ${detail}`
-    );
-    if (result.more > 0) {
-      problems.push(`CP_SEED ${path}: and ${result.more} more problems.`);
-    }
-    throw new StartError(problems);
-  }
-  const bytes = configBytes(result.config);
-  if (bytes > maxConfigBytes) {
-    throw new StartError([
-      `CP_SEED ${path} has ${bytes} bytes of JSON, and CP_MAX_CONFIG_BYTES is ${maxConfigBytes}.`,
-    ]);
-  }
+  const result = await readSeed(settings);
+  if (!result.ok) throw new StartError(result.problems);
+  const config = result.value;
+  if (config === null) return;
+  const started = performance.now();
   const committed = await store.commit(
     // Another control plane on this store may have been first.
-    (current) => current?.config ?? result.config,
+    (current) => current?.config ?? config,
     { author: null, message: "Seeded from a file" },
   );
   log.info("config committed", {
     version: committed.version.version,
     digest: committed.version.digest,
     source: "seed",
+    ms: Math.round(performance.now() - started),
   });
-}
-
-function readConfig(path: string, text: string): ConfigResult {
-  try {
-    return parseConfigText(text);
-  } catch (cause) {
-    throw new StartError([`CP_SEED ${path}: ${errorLine(cause)}.`], { cause });
-  }
-}
-
-async function readFile(setting: string, path: string): Promise<string> {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(
-      await Deno.readFile(path),
-    );
-  } catch (cause) {
-    throw new StartError([
-      `Cannot read ${setting} ${path}: ${errorLine(cause)}.`,
-    ], { cause });
-  }
 }
 
 function nextSignal(): Promise<Deno.Signal> {

@@ -63,13 +63,24 @@ export interface Settings {
   readonly logFormat: Given["LOG_FORMAT"];
 }
 
+/** The settings that name files to be read at the start, and what these are checked with. */
+export type FileSettings = Pick<
+  Settings,
+  "adminToken" | "adminTokensFile" | "seed" | "maxConfigBytes"
+>;
+
 export type ControlPlaneSettings =
   | {
     readonly ok: true;
     readonly settings: Settings;
     readonly unknown: readonly UnknownSetting[];
   }
-  | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+  | {
+    readonly ok: false;
+    readonly problems: readonly SettingProblem[];
+    /** What is right in itself, so that what is wrong with the files is told as well. */
+    readonly files: FileSettings;
+  };
 
 /** Reads the control plane's settings, or says all that is wrong with them. */
 export function readControlPlaneSettings(
@@ -78,14 +89,17 @@ export function readControlPlaneSettings(
   const result = readSettings(SHAPE, { env, prefix: "CP_" });
   if (!result.ok) {
     // What is wrong between two settings is told as well, as far as each is right in itself.
+    const sound = readSound(env);
     return {
       ok: false,
-      problems: [...result.problems, ...crossProblems(readSound(env))],
+      problems: [...result.problems, ...crossProblems(sound)],
+      files: fileSettings(sound),
     };
   }
   const given = result.settings;
+  const files = fileSettings(given);
   const problems = crossProblems(given);
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems, files };
   // The platform sets this one, and there its own database is the only one that lasts.
   const kv = given.CP_KV ??
     (env["DENO_DEPLOYMENT_ID"] === undefined ? "./data/cp.kv" : undefined);
@@ -98,15 +112,12 @@ export function readControlPlaneSettings(
       exclusive: kv !== undefined && !/^https?:\/\//.test(kv),
       pingIntervalMs: given.CP_PING_INTERVAL ?? DEFAULT_PING_MS,
       routerTimeoutMs: given.CP_ROUTER_TIMEOUT ?? DEFAULT_TIMEOUT_MS,
-      maxConfigBytes: given.CP_MAX_CONFIG_BYTES ?? 128 * 2 ** 20,
+      ...files,
       keepVersions: given.CP_KEEP_VERSIONS ?? 1000,
-      adminToken: given.CP_ADMIN_TOKEN,
-      adminTokensFile: given.CP_ADMIN_TOKENS_FILE,
       routerToken: given.CP_ROUTER_TOKEN,
       allowedHosts: (given.CP_ALLOWED_HOSTS ?? []).map((host) =>
         host.toLowerCase()
       ),
-      seed: given.CP_SEED,
       logLevel: given.LOG_LEVEL ?? "info",
       logFormat: given.LOG_FORMAT,
     },
@@ -116,6 +127,15 @@ export function readControlPlaneSettings(
 const DEFAULT_LISTEN = { hostname: "127.0.0.1", port: 8081 };
 const DEFAULT_PING_MS = 5000;
 const DEFAULT_TIMEOUT_MS = 12_000;
+
+function fileSettings(given: Given): FileSettings {
+  return {
+    adminToken: given.CP_ADMIN_TOKEN,
+    adminTokensFile: given.CP_ADMIN_TOKENS_FILE,
+    seed: given.CP_SEED,
+    maxConfigBytes: given.CP_MAX_CONFIG_BYTES ?? 128 * 2 ** 20,
+  };
+}
 
 /** The settings that are right in themselves, where others are not. */
 function readSound(env: Readonly<Record<string, string>>): Given {

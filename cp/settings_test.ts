@@ -74,3 +74,14 @@ Deno.test("readControlPlaneSettings() shows no secret", () => {
   assert.equal(result.problems.length, 2);
   assert.doesNotMatch(JSON.stringify(result.problems), /sesame/);
 });
+
+Deno.test("readControlPlaneSettings() says which files there are where others are wrong", () => {
+  const env = { CP_ADMIN_TOKENS_FILE: "tokens", CP_SEED: "seed.json" };
+  for (const wrong of ["CP_PING_INTERVAL", "CP_LISTEN"]) {
+    const result = readControlPlaneSettings({ ...env, [wrong]: "soon" });
+    assert.ok(!result.ok);
+    assert.equal(result.files.adminTokensFile, "tokens");
+    assert.equal(result.files.seed, "seed.json");
+    assert.equal(result.files.maxConfigBytes, 128 * 2 ** 20);
+  }
+});

@@ -19,6 +19,7 @@ export const PROBLEM_TITLES = {
   "version-mismatch": "Another version is current",
   "too-large": "The body is too large",
   "unsupported-media-type": "The body's type is not supported",
+  "upgrade-required": "A WebSocket handshake is required",
   "misdirected": "The host is not served here",
   "invalid": "The content is invalid",
   "unavailable": "The store is not available",

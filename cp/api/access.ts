@@ -78,7 +78,7 @@ export interface AccessRules {
   readonly listenHostname: string;
   /** More names, as `name` or `name:port`, lower case. */
   readonly allowedHosts: readonly string[];
-  /** Paths that need no token: the page's files. */
+  /** Paths that need no token: probes, and the page's files. */
   readonly openPaths: ReadonlySet<string>;
 }
 
@@ -118,7 +118,13 @@ export function checkAccess(
 function checkHost(request: Request, rules: AccessRules): void {
   const url = /^[a-z]+:\/\/([^/?#]*)/i.exec(request.url)?.[1] ?? "";
   const header = request.headers.get("host");
-  for (const host of header === null ? [url] : [header, url]) {
+  if (header === null) {
+    throw new ProblemError(
+      "misdirected",
+      "The request has no Host, so it cannot be told whom it is meant for.",
+    );
+  }
+  for (const host of [header, url]) {
     if (!isKnownHost(host.toLowerCase(), rules)) {
       throw new ProblemError(
         "misdirected",
@@ -156,8 +162,7 @@ function checkSameOrigin(request: Request): void {
   }
   const origin = request.headers.get("origin");
   if (origin === null) return;
-  const own = (request.headers.get("host") ?? new URL(request.url).host)
-    .toLowerCase();
+  const own = (request.headers.get("host") ?? "").toLowerCase();
   // The scheme is not compared: whoever ends TLS in front of us changes it.
   const host = /^https?:\/\/([^/]+)$/i.exec(origin)?.[1]?.toLowerCase();
   if (

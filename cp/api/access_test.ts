@@ -22,7 +22,9 @@ function statusOf(
   const { method = "GET", headers = {}, rules = {}, path = "/v1/config" } =
     options;
   try {
-    checkAccess(new Request(url, { method, headers }), {
+    const { host } = new URL(url);
+    const request = new Request(url, { method, headers: { host, ...headers } });
+    checkAccess(request, {
       path,
       rules: { ...RULES, ...rules },
     });
@@ -69,6 +71,17 @@ Deno.test("checkAccess() serves the hosts it knows, and no other", () => {
       host,
     );
   }
+});
+
+Deno.test("checkAccess() refuses a request without a Host", () => {
+  assert.throws(
+    () =>
+      checkAccess(new Request("http://localhost/v1/config"), {
+        path: "/v1/config",
+        rules: RULES,
+      }),
+    (error) => error instanceof ProblemError && error.status === 421,
+  );
 });
 
 Deno.test("checkAccess() takes any address where it listens on all, but no name", () => {
@@ -130,7 +143,10 @@ Deno.test("checkAccess() asks for a token", () => {
   const call = (authorization?: string, path = "/v1/config") =>
     checkAccess(
       new Request("http://localhost/", {
-        headers: authorization === undefined ? {} : { authorization },
+        headers: {
+          host: "localhost",
+          ...(authorization === undefined ? {} : { authorization }),
+        },
       }),
       { path, rules },
     );

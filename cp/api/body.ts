@@ -7,7 +7,10 @@ import { repeatedKey } from "../../shared/config.ts";
 import { busy, ProblemError } from "./problem.ts";
 
 /** A body that says nothing for this long is given up, in milliseconds. */
-export const BODY_IDLE_MS = 60_000;
+const BODY_IDLE_MS = 60_000;
+
+/** A body that is not complete by then is given up as well, in milliseconds. */
+const BODY_TOTAL_MS = 10 * 60_000;
 
 /** The largest body of a call that takes a few fields, in bytes. */
 export const SMALL_BODY_BYTES = 64 * 1024;
@@ -147,9 +150,16 @@ export function parseBody(bytes: Uint8Array): JsonDocument {
  */
 export async function readBytes(
   request: Request,
-  options: { maxBytes: number; lease: BodyLease; idleMs?: number },
+  options: {
+    maxBytes: number;
+    lease: BodyLease;
+    idleMs?: number;
+    totalMs?: number;
+  },
 ): Promise<Uint8Array> {
-  const { maxBytes, lease, idleMs = BODY_IDLE_MS } = options;
+  const { maxBytes, lease } = options;
+  const { idleMs = BODY_IDLE_MS, totalMs = BODY_TOTAL_MS } = options;
+  const deadline = performance.now() + totalMs;
   const length = Number(request.headers.get("content-length") ?? NaN);
   if (length > maxBytes) throw tooLarge(maxBytes, `${length} bytes`);
   if (request.body === null) return new Uint8Array(0);
@@ -158,7 +168,11 @@ export async function readBytes(
   let size = 0;
   try {
     for (;;) {
-      const { done, value } = await readInTime(reader, idleMs);
+      // A body whose next part is always there already would never let a timer win.
+      const restMs = deadline - performance.now();
+      if (restMs <= 0) throw tooSlow();
+      const ms = Math.min(idleMs, restMs);
+      const { done, value } = await readInTime(reader, ms);
       if (done) break;
       size += value.length;
       if (size > maxBytes) throw tooLarge(maxBytes, "more");
@@ -182,20 +196,11 @@ export async function readBytes(
 
 async function readInTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  idleMs: number,
+  ms: number,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() =>
-      reject(
-        new ProblemError(
-          "request-timeout",
-          `The body stopped coming for ${
-            idleMs / 1000
-          } seconds, so the call was given up; nothing was changed.`,
-          { headers: { "connection": "close" } },
-        ),
-      ), idleMs);
+    timer = setTimeout(() => reject(tooSlow()), ms);
   });
   try {
     return await Promise.race([reader.read(), late]);
@@ -205,6 +210,16 @@ async function readInTime(
   } finally {
     clearTimeout(timer);
   }
+}
+
+function tooSlow(): ProblemError {
+  return new ProblemError(
+    "request-timeout",
+    `The body came too slowly, so the call was given up; nothing was changed. It may pause for ${
+      BODY_IDLE_MS / 1000
+    } seconds and take ${BODY_TOTAL_MS / 1000} in all.`,
+    { headers: { "connection": "close" } },
+  );
 }
 
 function tooLarge(maxBytes: number, size: string): ProblemError {

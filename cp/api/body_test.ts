@@ -42,6 +42,24 @@ Deno.test("readBytes() gives up a body that stops coming", async () => {
   assert.equal(cancelled, true);
 });
 
+Deno.test("readBytes() gives up a body that trickles in for too long", async () => {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const trickle = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      timer = setInterval(() => controller.enqueue(new Uint8Array(1)), 1);
+    },
+    cancel: () => clearInterval(timer),
+  });
+  await assert.rejects(
+    readBytes(sent(trickle), {
+      maxBytes: 10_000,
+      lease: new BodyBudget(10_000),
+      totalMs: 50,
+    }),
+    status(408),
+  );
+});
+
 Deno.test("readBytes() tells a body that breaks off from one of ours", async () => {
   const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {

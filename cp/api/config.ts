@@ -1,14 +1,18 @@
 import {
-  canonicalText,
+  CANONICAL_HEAD,
+  canonicalTail,
   type Config,
   parseConfig,
   type Problem,
 } from "../../shared/config.ts";
 import type { JsonDocument, JsonValue } from "../../shared/json.ts";
 import { z } from "@hono/zod-openapi";
+import { configBytes } from "../metrics.ts";
 import type { Version, VersionInfo, VersionStore } from "../store/store.ts";
+import { makeDigests } from "./config_edit.ts";
 import { configOfTree, configTree } from "./config_tree.ts";
 import type { Edits } from "./edit.ts";
+import { asciiJson, type LargeAnswers } from "./large_answers.ts";
 import {
   applyJsonPatch,
   type Operation,
@@ -41,14 +45,25 @@ const ANY_JSON_PATCH = z.array(z.object({
 /** `/v1/config`: the whole config. */
 export function addConfigCalls(
   routes: Routes,
-  options: { store: VersionStore; edits: Edits; maxConfigBytes: number },
+  options: {
+    store: VersionStore;
+    large: LargeAnswers;
+    edits: Edits;
+    maxConfigBytes: number;
+  },
 ): void {
-  const { store, edits, maxConfigBytes } = options;
+  const { store, large, edits, maxConfigBytes } = options;
 
   routes.add({
     method: "get",
     path: "/v1/config",
     summary: "The committed config",
+    headers: z.object({
+      "if-none-match": z.string().optional().openapi({
+        description: "Versions that the client has, as entity tags, or *.",
+        example: '"42"',
+      }),
+    }),
     answers: {
       200: { description: "It, with its version as ETag.", schema: VERSION },
       304: { description: "The version in If-None-Match is still committed." },
@@ -61,7 +76,7 @@ export function addConfigCalls(
     if (matchesNone(c.req.raw.headers.get("if-none-match"), etag)) {
       return new Response(null, { status: 304, headers: { etag } });
     }
-    return versionAnswer(version, { etag });
+    return versionAnswer(version, large);
   });
 
   edits.add({
@@ -69,7 +84,10 @@ export function addConfigCalls(
     path: "/v1/config",
     summary: "Replaces the config",
     body: configBody(maxConfigBytes),
-  }, ({ body }) => () => body);
+  }, async ({ body }) => {
+    await makeDigests(body.customers);
+    return { edit: () => body, replaceDamaged: true };
+  });
 
   edits.add({
     method: "patch",
@@ -184,13 +202,28 @@ export function versionInfo(version: VersionInfo): {
 }
 
 /** A whole version. Its config goes out as canonical text: a million customers are not made objects first. */
-export function versionAnswer(
-  version: Version,
-  headers: Record<string, string> = {},
-): Response {
-  const info = JSON.stringify(versionInfo(version)).slice(0, -1);
-  return new Response(
-    `${info},"config":${canonicalText(version.config)}}\n`,
-    { headers: { ...headers, "content-type": "application/json" } },
-  );
+export function versionAnswer(version: Version, large: LargeAnswers): Response {
+  const { config } = version;
+  const info = asciiJson(versionInfo(version)).slice(0, -1);
+  const begin = `${info},"config":`;
+  const end = "}\n";
+  return large.answer(versionTexts(config, { begin, end }), {
+    bytes: begin.length + configBytes(config) + end.length,
+    headers: { etag: `"${version.version}"` },
+  });
+}
+
+function* versionTexts(
+  config: Config,
+  { begin, end }: { begin: string; end: string },
+): Generator<string> {
+  yield begin + CANONICAL_HEAD;
+  let comma = "";
+  for (const { fragment } of config.customers.buckets) {
+    if (fragment === "") continue;
+    yield comma;
+    yield fragment;
+    comma = ",";
+  }
+  yield canonicalTail(config) + end;
 }

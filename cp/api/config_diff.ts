@@ -1,8 +1,10 @@
 import type { Config } from "../../shared/config.ts";
 import { type Bucket, CustomerMap } from "../../shared/customers.ts";
+import { Turns } from "./turns.ts";
 
 /** One difference between two configs. A placement's values are endpoints, a customer's placements. */
 export interface Change {
+  readonly of: "placement" | "customer";
   readonly name: string;
   /** Null where it was added. */
   readonly from: string | null;
@@ -46,7 +48,10 @@ export class ConfigDiff {
     };
   }
 
-  summary(): DiffSummary {
+  /** Counts the differences and shows each to `visit`, in no order; others have their turns meanwhile. */
+  async summary(
+    visit: (change: Change) => void = () => {},
+  ): Promise<DiffSummary> {
     const { from, to } = this.defaultPlacement;
     const summary: DiffSummary = {
       customers_added: 0,
@@ -57,50 +62,61 @@ export class ConfigDiff {
       placements_changed: 0,
       default_changed: from !== to,
     };
-    for (const { from, to } of this.customers()) {
-      if (from === null) summary.customers_added++;
-      else if (to === null) summary.customers_removed++;
-      else summary.customers_moved++;
-    }
-    for (const { from, to } of this.placements()) {
-      if (from === null) summary.placements_added++;
-      else if (to === null) summary.placements_removed++;
+    for (const change of this.#placements()) {
+      if (change.from === null) summary.placements_added++;
+      else if (change.to === null) summary.placements_removed++;
       else summary.placements_changed++;
+      visit(change);
+    }
+    const turns = new Turns();
+    for (const [index, before] of this.#from.customers.buckets.entries()) {
+      const after = this.#to.customers.buckets[index]!;
+      if (before === after || before.fragment === after.fragment) continue;
+      for (const change of customerChanges(before, after)) {
+        if (change.from === null) summary.customers_added++;
+        else if (change.to === null) summary.customers_removed++;
+        else summary.customers_moved++;
+        visit(change);
+      }
+      await turns.next();
     }
     return summary;
   }
 
-  /** The placements that differ, sorted by name. */
-  placements(): Change[] {
-    return changes(this.#from.endpoints, this.#to.endpoints)
-      .sort((a, b) => a.name < b.name ? -1 : 1);
-  }
-
-  /** The customers that differ, bucket by bucket; buckets that are the same in both are not read. */
-  *customers(): Generator<Change> {
-    for (const [index, before] of this.#from.customers.buckets.entries()) {
-      const after = this.#to.customers.buckets[index]!;
-      if (before === after || before.fragment === after.fragment) continue;
-      yield* bucketChanges(before, after);
+  *#placements(): Generator<Change> {
+    const before = this.#from.endpoints;
+    const after = this.#to.endpoints;
+    for (const [name, from] of before) {
+      const to = after.get(name) ?? null;
+      if (to !== from) yield { of: "placement", name, from, to };
+    }
+    for (const [name, to] of after) {
+      if (!before.has(name)) yield { of: "placement", name, from: null, to };
     }
   }
 }
 
-function bucketChanges(before: Bucket, after: Bucket): Change[] {
-  return changes(new Map(before.entries()), new Map(after.entries()));
-}
-
-function changes(
-  before: ReadonlyMap<string, string>,
-  after: ReadonlyMap<string, string>,
-): Change[] {
-  const found: Change[] = [];
-  for (const [name, from] of before) {
-    const to = after.get(name) ?? null;
-    if (to !== from) found.push({ name, from, to });
+/** The customers that differ between two buckets: both are sorted, so they are read side by side. */
+function* customerChanges(before: Bucket, after: Bucket): Generator<Change> {
+  const left = before.entries();
+  const right = after.entries();
+  let a = left.next();
+  let b = right.next();
+  while (!a.done || !b.done) {
+    if (b.done || (!a.done && a.value[0] < b.value[0])) {
+      const [name, from] = a.value!;
+      yield { of: "customer", name, from, to: null };
+      a = left.next();
+    } else if (a.done || b.value[0] < a.value[0]) {
+      const [name, to] = b.value;
+      yield { of: "customer", name, from: null, to };
+      b = right.next();
+    } else {
+      const [name, from] = a.value;
+      const to = b.value[1];
+      if (from !== to) yield { of: "customer", name, from, to };
+      a = left.next();
+      b = right.next();
+    }
   }
-  for (const [name, to] of after) {
-    if (!before.has(name)) found.push({ name, from: null, to });
-  }
-  return found;
 }

@@ -9,6 +9,7 @@ import { pointer, show } from "../../shared/json.ts";
 import type { Version } from "../store/store.ts";
 import { sortedCustomers } from "./customer_page.ts";
 import { emptyStore, invalid, ProblemError } from "./problem.ts";
+import { Turns } from "./turns.ts";
 
 /** How many customers an error names; the rest is counted. */
 const NAMED = 5;
@@ -19,12 +20,8 @@ export function configToEdit(current: Version | null): Config {
   return current.config;
 }
 
-/** The config with these assignments; null takes one away. `at` is what the body calls the placement. */
-export function assign(
-  config: Config,
-  changes: Iterable<readonly [customer: string, placement: string | null]>,
-): Config {
-  const customers: CustomerMap = config.customers.with(changes);
+/** The config with these customers. */
+export function withCustomers(config: Config, customers: CustomerMap): Config {
   if (customers.size > MAX_CUSTOMERS) {
     throw invalid([{
       pointer: "",
@@ -35,6 +32,24 @@ export function assign(
   return customers === config.customers
     ? config
     : Object.freeze({ ...config, customers });
+}
+
+/** The config with this assignment of a customer; null takes it away. */
+export function assign(
+  config: Config,
+  { customer, placement }: { customer: string; placement: string | null },
+): Config {
+  return withCustomers(config, config.customers.with([[customer, placement]]));
+}
+
+/** Makes the digests that a commit would make in one go, in turns. */
+export async function makeDigests(customers: CustomerMap): Promise<void> {
+  const turns = new Turns();
+  for (const bucket of customers.buckets) {
+    // It is made when first asked for, and kept.
+    void bucket.digest;
+    await turns.next();
+  }
 }
 
 /** The problem of a body that names a placement which is not there; none if it is. */

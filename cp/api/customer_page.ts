@@ -20,8 +20,7 @@ interface Lane {
 
 /**
  * The customers of a map, sorted by name over all buckets. Each bucket is sorted in itself, so they
- * are merged from the place asked for on: a page costs what it shows, not what the map holds, unless a
- * placement is asked for that few have.
+ * are merged from the place asked for on: a page costs what it shows, not what the map holds.
  */
 export function* sortedCustomers(
   customers: CustomerMap,
@@ -33,8 +32,7 @@ export function* sortedCustomers(
   const from = next > prefix ? next : prefix;
   const heap: Lane[] = [];
   for (const bucket of customers.buckets) {
-    if (placement !== undefined && !bucket.counts.has(placement)) continue;
-    const lane = laneOf(bucket, from);
+    const lane = laneOf(bucket.fragment, { from, placement });
     if (lane !== null) heap.push(lane);
   }
   for (let at = (heap.length >> 1) - 1; at >= 0; at--) sink(heap, at);
@@ -42,7 +40,7 @@ export function* sortedCustomers(
     const lane = heap[0]!;
     // What comes out is sorted: the first that does not begin so is behind all that do.
     if (!lane.pair[0].startsWith(prefix)) return;
-    if (placement === undefined || lane.pair[1] === placement) yield lane.pair;
+    yield lane.pair;
     const following = lane.rest.next();
     if (following.done) {
       const last = heap.pop()!;
@@ -52,8 +50,14 @@ export function* sortedCustomers(
   }
 }
 
-function laneOf(bucket: Bucket, from: string): Lane | null {
-  const rest = pairsFrom(bucket.fragment, seek(bucket.fragment, from));
+function laneOf(
+  fragment: string,
+  { from, placement }: { from: string; placement: string | undefined },
+): Lane | null {
+  const at = seek(fragment, from);
+  const rest = placement === undefined
+    ? pairsFrom(fragment, at)
+    : pairsOf(fragment, { at, placement });
   const first = rest.next();
   return first.done ? null : { pair: first.value, rest };
 }
@@ -76,6 +80,25 @@ function sink(heap: Lane[], start: number): void {
 function pairsFrom(fragment: string, at: number): Iterator<Pair, void> {
   // A bucket reads its fragment only; how many pairs are left is not asked here.
   return new Bucket(fragment.slice(at), 0).entries();
+}
+
+/** Only the pairs of one placement, found without reading the others. */
+function* pairsOf(
+  fragment: string,
+  { at, placement }: { at: number; placement: string },
+): Generator<Pair, void> {
+  // Quotes in names are escaped, and placements have none: this stands only between the two.
+  const mark = `":"${placement}"`;
+  for (;;) {
+    const end = fragment.indexOf(mark, at);
+    if (end === -1) return;
+    let start = end;
+    do start = fragment.lastIndexOf('"', start - 1); while (
+      fragment[start - 1] === "\\"
+    );
+    yield [JSON.parse(fragment.slice(start, end + 1)), placement];
+    at = end + mark.length;
+  }
 }
 
 /** Where in a fragment the first customer stands that is not below `from`; its length if there is none. */

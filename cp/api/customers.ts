@@ -78,7 +78,8 @@ export function addCustomerCalls(
     answers: {
       200: {
         description: "Its placement.",
-        schema: ASSIGNMENT.extend({
+        schema: z.strictObject({
+          ...ASSIGNMENT.shape,
           assigned: z.boolean().openapi({
             description: "False: in the default placement, as not assigned.",
           }),
@@ -114,7 +115,7 @@ export function addCustomerCalls(
       const config = configToEdit(current);
       const missing = placementMissing(config, { placement, at: "placement" });
       if (missing.length > 0) throw invalid(missing, { subject: "The body" });
-      return assign(config, [[customer, placement]]);
+      return assign(config, { customer, placement });
     });
   }
 
@@ -135,6 +136,6 @@ export function addCustomerCalls(
         } already.`,
       );
     }
-    return assign(config, [[customer, null]]);
+    return assign(config, { customer, placement: null });
   });
 }

@@ -1,4 +1,4 @@
-import type { Change, ConfigDiff } from "./config_diff.ts";
+import type { Change, ConfigDiff, DiffSummary } from "./config_diff.ts";
 import { decodeCursor, encodeCursor, Smallest } from "./paging.ts";
 
 /** A placement that differs. */
@@ -31,25 +31,21 @@ export interface DiffPage {
   next_cursor: string | null;
 }
 
-/** The differences behind a cursor, at most `limit` of them. */
-export function diffPage(
+/** How much differs in all, and the differences behind a cursor, at most `limit` of them. */
+export async function diffPage(
   diff: ConfigDiff,
   { limit, cursor }: { limit: number; cursor: string | undefined },
-): DiffPage {
+): Promise<{ summary: DiffSummary; page: DiffPage }> {
   const after = decodeCursor("diff", cursor);
-  // "1" stands before placements and "2" before customers, so their keys sort as they are shown.
   const page = new Smallest<[key: string, change: Change]>(
     limit + 1,
     ([key]) => key,
   );
-  for (const change of diff.placements()) {
-    const key = `1${change.name}`;
+  const summary = await diff.summary((change) => {
+    // "1" stands before placements and "2" before customers, so their keys sort as they are shown.
+    const key = `${change.of === "placement" ? 1 : 2}${change.name}`;
     if (after === null || key > after) page.add([key, change]);
-  }
-  for (const change of diff.customers()) {
-    const key = `2${change.name}`;
-    if (after === null || key > after) page.add([key, change]);
-  }
+  });
   const found = page.sorted();
   const shown = found.slice(0, limit);
   const answer: DiffPage = {
@@ -61,8 +57,8 @@ export function diffPage(
       : null,
   };
   const { placements, customers } = answer;
-  for (const [key, { name, from, to }] of shown) {
-    if (key.startsWith("1")) {
+  for (const [, { of, name, from, to }] of shown) {
+    if (of === "placement") {
       const list = from === null
         ? placements.added
         : to === null
@@ -78,5 +74,5 @@ export function diffPage(
       list.push({ customer: name, from, to });
     }
   }
-  return answer;
+  return { summary, page: answer };
 }

@@ -56,3 +56,30 @@ Deno.test("/openapi.json describes every call, and every answer fits it", async 
     assert.ok(result?.success, `${method} ${path}: ${result?.error}`);
   }
 });
+
+Deno.test("/openapi.json tells of every status, and of schemas that an answer can fit", async () => {
+  await using app = await seeded();
+  const document = await (await app.fetch("/openapi.json")).json();
+  // Two schemas that both allow no other fields allow, together, nothing.
+  assert.doesNotMatch(JSON.stringify(document), /"allOf"/);
+  for (const [path, { get }] of Object.entries<Described>(document.paths)) {
+    if (get === undefined || path.includes("{")) continue;
+    const answer = await app.call("GET", `${path}?no_such_parameter=1`);
+    assert.ok(get.responses[answer.status], `${path}: ${answer.status}`);
+  }
+  for (const path of ["/healthz", "/readyz"]) {
+    const { get } = document.paths[path];
+    assert.deepEqual(get.security, []);
+    assert.equal(get.responses[401], undefined);
+    assert.equal(get.responses[400], undefined);
+  }
+  const { parameters } = document.paths["/v1/config"].get;
+  assert.deepEqual(
+    parameters.map((one: { name: string; in: string }) => [one.name, one.in]),
+    [["if-none-match", "header"]],
+  );
+});
+
+interface Described {
+  readonly get?: { readonly responses: Readonly<Record<string, unknown>> };
+}

@@ -11,14 +11,22 @@ import type {
   VersionStore,
 } from "../store/store.ts";
 import { ConfigDiff } from "./config_diff.ts";
+import { makeDigests } from "./config_edit.ts";
 import { diffPage } from "./diff_page.ts";
-import { EDIT_HEADERS, EDIT_QUERY, readEditHead } from "./edit_options.ts";
+import {
+  authorOf,
+  EDIT_HEADERS,
+  EDIT_QUERY,
+  readEditHead,
+} from "./edit_options.ts";
 import type { EditHead, IfMatch } from "./edit_options.ts";
+import type { KeptVersions } from "./kept_versions.ts";
 import { busy, invalid, ProblemError, toProblem } from "./problem.ts";
 import {
   answer,
   type ApiContext,
   type Method,
+  type Rest,
   type Routes,
   type RouteSpec,
 } from "./route.ts";
@@ -30,6 +38,8 @@ const log = logger("api");
 const MAX_WAITING = 256;
 /** How many differences a dry run shows; the counts are of all. */
 const DRY_RUN_SAMPLE = 100;
+/** How many problems of an edit the log shows. */
+const LOGGED_PROBLEMS = 3;
 
 /** What a call wants done. */
 export interface Plan {
@@ -37,8 +47,16 @@ export interface Plan {
   readonly edit: Edit;
   /** Kept with the version where the caller gives no message. */
   readonly message?: string;
+  /** Whether it may be committed on a version that is damaged, as it takes nothing of that. */
+  readonly replaceDamaged?: true;
   /** How it is committed, where `store.commit(edit)` is not how. */
-  readonly commit?: (attribution: Attribution) => Promise<Committed>;
+  readonly commit?: (attribution: Attribution, edit: Edit) => Promise<TookOver>;
+}
+
+/** What a takeover answers. */
+export interface TookOver extends Committed {
+  /** The epochs that the new one supersedes and the one before did not. */
+  readonly superseded: readonly string[];
 }
 
 /** What edits need. */
@@ -46,6 +64,8 @@ export interface EditDeps {
   readonly store: VersionStore;
   readonly fleet: Fleet;
   readonly metrics: ApiMetrics;
+  /** Dry runs compare within its queue. */
+  readonly kept: KeptVersions;
   readonly maxConfigBytes: number;
   /** Aborts when the control plane stops: nobody waits on. */
   readonly stopping: AbortSignal;
@@ -94,13 +114,13 @@ export class Edits {
         typeof made === "function" ? { edit: made } : made,
         { head, c: call.c },
       );
-    }, (error) => this.#count(error));
+    }, (error, c) => this.#count(error, c));
   }
 
   #run(
     plan: Plan,
     { head, c }: { head: EditHead; c: ApiContext },
-  ): Promise<Response> {
+  ): Promise<Response | Rest> {
     const edit = (current: Version | null): Config => {
       checkMatch(head.ifMatch, current);
       const config = plan.edit(current);
@@ -108,15 +128,19 @@ export class Edits {
       return config;
     };
     return head.dryRun
-      ? this.#dryRun(edit, plan)
+      ? this.#deps.kept.queue.run(() => this.#dryRun(edit, plan))
       : this.#commit({ ...plan, edit }, { head, c });
   }
 
   async #dryRun(edit: Edit, plan: Plan): Promise<Response> {
     const current = await this.#deps.store.current();
     const config = edit(current);
+    await makeDigests(config.customers);
     const digest = configDigest(config);
-    const diff = new ConfigDiff(current?.config ?? null, config);
+    const { summary, page } = await diffPage(
+      new ConfigDiff(current?.config ?? null, config),
+      { limit: DRY_RUN_SAMPLE, cursor: undefined },
+    );
     this.#deps.metrics.edits.dry_run++;
     const version = current?.version ?? 0;
     return editAnswer({
@@ -125,79 +149,104 @@ export class Edits {
       changed: plan.commit !== undefined || digest !== current?.digest,
       epoch: current?.epoch ?? (await this.#deps.store.head()).epoch,
       digest,
-      summary: diff.summary(),
+      summary,
       dry_run: true,
-      diff: diffPage(diff, { limit: DRY_RUN_SAMPLE, cursor: undefined }),
+      diff: page,
     });
   }
 
   async #commit(
     plan: Plan,
     { head, c }: { head: EditHead; c: ApiContext },
-  ): Promise<Response> {
-    const { store, fleet, metrics } = this.#deps;
-    if (head.waitMs !== null && this.#waiting >= MAX_WAITING) {
+  ): Promise<Response | Rest> {
+    const { fleet, stopping } = this.#deps;
+    const { waitMs } = head;
+    if (waitMs === null) return editAnswer((await this.#make(plan, head)).body);
+    if (this.#waiting >= MAX_WAITING) {
       throw busy(
         `${MAX_WAITING} edits wait for their rollout already; try again, or without wait=applied. Nothing was changed.`,
       );
     }
     // Followed from before the commit on, or a router that leaves right after it would be missed.
-    const watch = head.waitMs === null ? null : fleet.follow();
-    if (watch !== null) this.#waiting++;
-    try {
-      const attribution = {
-        author: head.author,
-        message: head.message ?? plan.message ?? null,
-      };
-      const started = performance.now();
-      let committed: Committed;
-      if (plan.commit === undefined) {
-        committed = await store.commit(plan.edit, attribution);
-      } else {
-        plan.edit(await store.current());
-        committed = await plan.commit(attribution);
-      }
-      const ms = performance.now() - started;
-      const { version, previous, changed } = committed;
-      metrics.current = version;
-      if (changed) {
-        metrics.edits.committed++;
-        metrics.commitSeconds.observe(ms / 1000);
-        log.info("config committed", {
-          version: version.version,
-          digest: version.digest,
-          source: "api",
-          ms: Math.round(ms),
-          author: version.author,
-        });
-      } else metrics.edits.unchanged++;
-      const summary = new ConfigDiff(
-        changed ? previous?.config ?? null : version.config,
-        version.config,
-      ).summary();
-      const rollout = watch === null || head.waitMs === null
-        ? undefined
-        : await this.#wait(
-          watch.wait(version, {
-            timeoutMs: head.waitMs,
-            signal: AbortSignal.any([c.req.raw.signal, this.#deps.stopping]),
+    const watch = fleet.follow();
+    this.#waiting++;
+    const end = () => {
+      watch.end();
+      this.#waiting--;
+    };
+    const made = await this.#make(plan, head).catch((error) => {
+      end();
+      throw error;
+    });
+    // The wait is long, and holds nothing of the request's body.
+    return async () => {
+      try {
+        const rollout = await this.#wait(
+          watch.wait(made.version, {
+            timeoutMs: waitMs,
+            signal: AbortSignal.any([c.req.raw.signal, stopping]),
           }),
         );
-      return editAnswer({
-        version: version.version,
-        previous_version: previous?.version ?? 0,
-        changed,
-        epoch: version.epoch,
-        digest: version.digest,
-        summary,
-        ...(rollout === undefined ? {} : { rollout }),
-      });
-    } finally {
-      if (watch !== null) {
-        watch.end();
-        this.#waiting--;
+        return editAnswer(
+          rollout === undefined ? made.body : { ...made.body, rollout },
+        );
+      } finally {
+        end();
       }
-    }
+    };
+  }
+
+  /** Commits, and tells of it. */
+  async #make(
+    plan: Plan,
+    head: EditHead,
+  ): Promise<{ version: Version; body: EditAnswer }> {
+    const { store, metrics } = this.#deps;
+    const attribution = {
+      author: head.author,
+      message: head.message ?? plan.message ?? null,
+    };
+    const started = performance.now();
+    const committed: Committed & Partial<TookOver> = plan.commit === undefined
+      ? await store.commit(plan.edit, attribution, {
+        // Who names a version means one that can be read.
+        replaceDamaged: plan.replaceDamaged === true && head.ifMatch === null,
+      })
+      : await plan.commit(attribution, plan.edit);
+    const ms = performance.now() - started;
+    const { version, previous, changed, superseded } = committed;
+    const previousVersion = previous?.version ?? 0;
+    if (changed) {
+      metrics.edits.committed++;
+      metrics.commitSeconds.observe(ms / 1000);
+      log.info("config committed", {
+        version: version.version,
+        previous_version: previousVersion,
+        digest: version.digest,
+        source: superseded === undefined ? "api" : "takeover",
+        ms: Math.round(ms),
+        author: version.author,
+        ...(superseded === undefined
+          ? {}
+          : { epoch: version.epoch, superseded }),
+      });
+    } else metrics.edits.unchanged++;
+    const summary = await new ConfigDiff(
+      changed ? previous?.config ?? null : version.config,
+      version.config,
+    ).summary();
+    const { epoch, digest } = version;
+    return {
+      version,
+      body: {
+        version: version.version,
+        previous_version: previousVersion,
+        changed,
+        epoch,
+        digest,
+        summary,
+      },
+    };
   }
 
   /** The edit is committed: that waiting was broken off is no error of it. */
@@ -210,7 +259,7 @@ export class Edits {
     }
   }
 
-  #count(error: unknown): void {
+  #count(error: unknown, c: ApiContext): void {
     const { edits } = this.#deps.metrics;
     const problem = toProblem(error);
     switch (problem.kind) {
@@ -224,15 +273,20 @@ export class Edits {
       case "unavailable":
       case "damaged":
       case "internal":
+        // These are logged where all failures are.
         edits.failed++;
-        break;
+        return;
       default:
         edits.refused++;
     }
     log.info("edit refused", {
+      method: c.req.method,
+      path: c.req.path,
+      author: authorOf(c),
       kind: problem.kind,
       status: problem.status,
       detail: problem.message,
+      problems: problem.errors?.slice(0, LOGGED_PROBLEMS),
     });
   }
 }

@@ -132,6 +132,13 @@ export function readEditHead(
   };
 }
 
+/** Who makes a call, for the log: also where what it says is wrong. */
+export function authorOf(c: ApiContext): string | null {
+  const header = c.req.raw.headers.get("x-signalbox-author");
+  return c.get("tokenName") ??
+    (header === null ? null : decodeHeader(header).slice(0, MAX_AUTHOR));
+}
+
 /** RFC 9110, section 13.1.1: a list of entity tags, or `*`. Weak tags never match, so they are an error. */
 export function parseIfMatch(text: string): IfMatch | null {
   if (text.trim() === "*") return "*";

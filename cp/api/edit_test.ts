@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { CONFIG, NO_CHANGES, seeded, TestApp } from "../app_fixture.ts";
+import {
+  type Answer,
+  CONFIG,
+  configOf,
+  NO_CHANGES,
+  seeded,
+  TestApp,
+} from "../app_fixture.ts";
 
 Deno.test("an edit that changes nothing makes no version", async () => {
   await using app = await seeded();
@@ -142,5 +149,43 @@ Deno.test("edits of parts need a config to be part of", async () => {
   }
   for (const path of ["/v1/customers", "/v1/placements", "/v1/versions"]) {
     assert.equal((await app.call("GET", path)).status, 200);
+  }
+});
+
+Deno.test("a takeover with If-Match commits on the version it names only", async () => {
+  await using app = await seeded();
+  const answers = await Promise.all(
+    Array.from(
+      { length: 20 },
+      () =>
+        app.call("POST", "/v1/takeover", { headers: { "if-match": '"1"' } }),
+    ),
+  );
+  const done = answers.filter(({ status }) => status === 200);
+  assert.equal(done.length, 1);
+  assert.equal((await app.store.head()).version, 2);
+  assert.ok(answers.every(({ status }) => status === 200 || status === 412));
+});
+
+Deno.test("an edit that waits for its rollout holds nothing of its body", async () => {
+  const body = configOf(1000);
+  const bytes = JSON.stringify(body).length;
+  await using app = new TestApp({ maxConfigBytes: bytes });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  app.fleet.waiting = promise;
+  const answers: Promise<Answer>[] = [];
+  // One more than the budget holds at a time.
+  for (let count = 1; count <= 3; count++) {
+    answers.push(
+      app.call("PUT", "/v1/config?wait=applied&timeout=5m", { body }),
+    );
+    while (app.fleet.waits.length < count) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+  resolve();
+  for (const { status, body } of await Promise.all(answers)) {
+    assert.equal(status, 200);
+    assert.equal(body.rollout.applied, 3);
   }
 });

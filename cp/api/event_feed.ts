@@ -62,10 +62,15 @@ export class EventFeed {
       this.#opening--;
     }
     if (this.#closed) throw busy("The control plane is stopping.");
+    // A number above the newest is from another history than this store's, which tells nothing here.
+    const newest = begin[0]?.version ?? 0;
+    const told = lastVersion !== null && lastVersion <= newest
+      ? lastVersion
+      : Math.max(0, newest - 1);
     let client: Client;
     return new ReadableStream<Uint8Array>({
       start: (controller) => {
-        client = { controller, version: lastVersion ?? 0 };
+        client = { controller, version: told };
         this.#clients.add(client);
         this.#send(client, this.#encoder.encode("retry: 2000\n\n"));
         this.#tellVersions(client, begin);

@@ -85,6 +85,17 @@ Deno.test("EventFeed tells a client that comes back what it missed", async () =>
   await events.close();
 });
 
+Deno.test("EventFeed tells the current version to a client that heard of higher ones elsewhere", async () => {
+  await using app = new TestApp();
+  await app.seed();
+  await edit(app, "tier2");
+  const events = await open(app, { "last-event-id": "1684" });
+  assert.equal((await events.next())?.["id"], "2");
+  await edit(app, "tier3");
+  assert.equal((await events.next())?.["id"], "3");
+  await events.close();
+});
+
 Deno.test("EventFeed drops a client that reads too slowly", async () => {
   await using app = new TestApp();
   const { body } = await app.fetch("/v1/events");

@@ -14,6 +14,7 @@ export function addEventCalls(
     description:
       "`version`: a version was committed, the current one first; its id is the version, and with Last-Event-ID what came after that is told again. `router`: one connected, applied, rejected or is gone.",
     query: z.strictObject({}),
+    endless: true,
     headers: z.object({ "last-event-id": z.string().optional() }),
     answers: {
       200: {
@@ -25,7 +26,6 @@ export function addEventCalls(
     problems: [503],
   }, async ({ c }) => {
     const headers = { "content-type": "text/event-stream; charset=utf-8" };
-    if (c.req.raw.method === "HEAD") return new Response(null, { headers });
     const last = c.req.raw.headers.get("last-event-id") ?? "";
     const stream = await feed.open(
       /^[0-9]{1,15}$/.test(last) ? Number(last) : null,

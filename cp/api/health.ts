@@ -24,6 +24,7 @@ export function addHealthCalls(
     method: "get",
     path: "/healthz",
     summary: "Whether the process is up",
+    probe: true,
     answers: { 200: { description: "It is.", schema: STATUS } },
   }, () => answer({ status: "ok" }));
 
@@ -31,12 +32,13 @@ export function addHealthCalls(
     method: "get",
     path: "/readyz",
     summary: "Whether the store can be read and nothing is stopping",
+    probe: true,
     answers: { 200: { description: "Ready.", schema: STATUS } },
     problems: [503],
   }, async () => {
     if (stopping.aborted) throw busy("The control plane is stopping.");
     try {
-      apiMetrics.current = await store.current();
+      await store.current();
     } catch (error) {
       const problem = toProblem(error);
       throw problem.kind === "internal"
@@ -58,11 +60,7 @@ export function addHealthCalls(
       },
     },
   }, async () => {
-    try {
-      apiMetrics.current = await store.current();
-    } catch {
-      // The rest of the metrics matters most when the store fails; these keep their last values.
-    }
+    await apiMetrics.read(store);
     const { body, contentType } = await metrics.text();
     return new Response(body, { headers: { "content-type": contentType } });
   });

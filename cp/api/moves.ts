@@ -4,11 +4,16 @@ import {
   MAX_CUSTOMERS,
   Problems,
 } from "../../shared/config.ts";
-import type { CustomerMap } from "../../shared/customers.ts";
 import { pointer } from "../../shared/json.ts";
+import type { VersionStore } from "../store/store.ts";
 import { placementName } from "./check.ts";
-import { assign, configToEdit, placementMissing } from "./config_edit.ts";
+import {
+  configToEdit,
+  placementMissing,
+  withCustomers,
+} from "./config_edit.ts";
 import type { Edits } from "./edit.ts";
+import { Move } from "./move.ts";
 import { invalid } from "./problem.ts";
 import { json } from "./route.ts";
 
@@ -39,7 +44,11 @@ const MOVE_BODY = z.strictObject({
 
 /** `/v1/moves`: many customers in one version. */
 export function addMoveCalls(
-  { edits, maxConfigBytes }: { edits: Edits; maxConfigBytes: number },
+  { store, edits, maxConfigBytes }: {
+    store: VersionStore;
+    edits: Edits;
+    maxConfigBytes: number;
+  },
 ): void {
   edits.add({
     method: "post",
@@ -47,23 +56,24 @@ export function addMoveCalls(
     summary: "Moves many customers in one version",
     body: json(MOVE_BODY, { maxBytes: maxConfigBytes }),
     problems: [409],
-  }, ({ body: { from, customers, to } }) => {
-    const names = customers === undefined ? [] : customerNames(customers);
-    return (current) => {
-      const config = configToEdit(current);
-      const missing = placementMissing(config, { placement: to, at: "to" });
-      if (from !== undefined) {
-        missing.push(
-          ...placementMissing(config, { placement: from, at: "from" }),
-        );
-      }
-      if (missing.length > 0) throw invalid(missing, { subject: "The move" });
-      return assign(
-        config,
-        from === undefined
-          ? names.map((name) => [name, to])
-          : all(config.customers, { from, to }),
-      );
+  }, async ({ body: { from, customers = [], to } }) => {
+    const move = from === undefined
+      ? await Move.of(customerNames(customers), to)
+      : Move.all({ from, to });
+    const current = await store.current();
+    if (current !== null) await move.prepare(current.config.customers);
+    return {
+      edit: (current) => {
+        const config = configToEdit(current);
+        const missing = placementMissing(config, { placement: to, at: "to" });
+        if (from !== undefined) {
+          missing.push(
+            ...placementMissing(config, { placement: from, at: "from" }),
+          );
+        }
+        if (missing.length > 0) throw invalid(missing, { subject: "The move" });
+        return withCustomers(config, move.apply(config.customers));
+      },
     };
   });
 }
@@ -80,16 +90,4 @@ function customerNames(customers: readonly unknown[]): string[] {
     throw invalid(problems.list, { more: problems.more, subject: "The move" });
   }
   return names;
-}
-
-function* all(
-  customers: CustomerMap,
-  { from, to }: { from: string; to: string },
-): Generator<[customer: string, placement: string]> {
-  for (const bucket of customers.buckets) {
-    if (!bucket.counts.has(from)) continue;
-    for (const [customer, placement] of bucket.entries()) {
-      if (placement === from) yield [customer, to];
-    }
-  }
 }

@@ -28,8 +28,17 @@ export const NEXT_CURSOR = z.string().nullable().openapi({
   description: "What to ask the next page with; null on the last one.",
 });
 
+/** What a page of each list can end with; a cursor that says something else was not made here. */
+const CURSORS = {
+  customers: /^/,
+  placements: /^/,
+  versions: /^[1-9][0-9]{0,14}$/,
+  diff: /^[12]/,
+};
+type List = keyof typeof CURSORS;
+
 /** A cursor: where in its list a page ended. Opaque to clients. */
-export function encodeCursor(list: string, after: string): string {
+export function encodeCursor(list: List, after: string): string {
   return btoa(`${list}:${after}`).replaceAll("+", "-").replaceAll("/", "_")
     .replaceAll("=", "");
 }
@@ -40,13 +49,14 @@ export function encodeCursor(list: string, after: string): string {
  * @throws {ProblemError} if it is not a cursor of this list.
  */
 export function decodeCursor(
-  list: string,
+  list: List,
   cursor: string | undefined,
 ): string | null {
   if (cursor === undefined) return null;
   try {
     const text = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
-    if (text.startsWith(`${list}:`)) return text.slice(list.length + 1);
+    const after = text.slice(list.length + 1);
+    if (text.startsWith(`${list}:`) && CURSORS[list].test(after)) return after;
   } catch {
     // Not base64: the same answer as for a cursor of another list.
   }

@@ -26,3 +26,24 @@ Deno.test("decodeCursor() reads what encodeCursor() wrote, for the same list onl
   assert.throws(() => decodeCursor("versions", cursor), ProblemError);
   assert.throws(() => decodeCursor("customers", "%%%"), ProblemError);
 });
+
+Deno.test("decodeCursor() refuses a place that no page of the list ends with", () => {
+  for (
+    const [list, after] of [
+      ["versions", "abc"],
+      ["versions", "1e400"],
+      ["versions", "-5"],
+      ["versions", "0"],
+      ["versions", ""],
+      ["versions", "1".repeat(16)],
+      ["diff", "acme"],
+    ] as const
+  ) {
+    assert.throws(
+      () => decodeCursor(list, encodeCursor(list, after)),
+      (error) => error instanceof ProblemError && error.status === 400,
+      `${list}:${after}`,
+    );
+  }
+  assert.equal(decodeCursor("versions", encodeCursor("versions", "7")), "7");
+});

@@ -4,6 +4,7 @@ import {
   problemDocument,
   type ProblemKind,
 } from "../../shared/errors.ts";
+import { HEAD_KEY, keyText } from "../store/keys.ts";
 import { EmptyStore, StoreDamaged, StoreUnavailable } from "../store/store.ts";
 
 /** What an answer of each kind is sent as. */
@@ -98,7 +99,11 @@ export function toProblem(error: unknown): ProblemError {
   if (error instanceof StoreDamaged) {
     return new ProblemError(
       "damaged",
-      `What is stored under ${error.key} does not match its digest, so it is neither shown nor pushed; routers keep what they have. Restore the store from a backup, or PUT /v1/config with a router's GET /config.`,
+      `What is stored under ${error.key} does not match its digest, so it is neither shown nor pushed; routers keep what they have. ${
+        error.key === keyText(HEAD_KEY)
+          ? "No edit can repair this record: restore the store from a backup; or set it aside, start with a new one, PUT /v1/config with what a router's GET /config answers, then POST /v1/takeover."
+          : "Where it is of the committed version, PUT /v1/config without If-Match replaces that, with what a router's GET /config answers; or restore the store from a backup."
+      }`,
       { cause: error },
     );
   }

@@ -11,7 +11,7 @@ import {
 } from "./body.ts";
 import { checkBody, checkParameters } from "./check.ts";
 import { badParameters, pathValues, queryValues } from "./parameters.ts";
-import { invalid } from "./problem.ts";
+import { invalid, ProblemError } from "./problem.ts";
 
 /** What the runtime tells about a request, and what the access check found out. */
 export interface ApiEnv {
@@ -55,12 +55,19 @@ export interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B> {
   readonly params?: P;
   /** Unknown parameters are refused, so that a misspelt filter does not answer everything. */
   readonly query?: Q;
+  /** A probe, whose senders know no token and may add any query: neither is looked at. */
+  readonly probe?: true;
+  /** Its answer has no end, so HEAD, which would tell its length, is refused. */
+  readonly endless?: true;
   readonly headers?: z.ZodObject;
   readonly body?: BodySpec<B>;
   readonly answers: Readonly<Record<number, AnswerSpec>>;
   /** Statuses of errors besides those that any such call may answer. */
   readonly problems?: readonly number[];
 }
+
+/** What is left of a call when its body is no longer needed: it may take long. */
+export type Rest = () => Promise<Response>;
 
 /** A checked request. */
 export interface Call<P, Q, B> {
@@ -102,52 +109,66 @@ export class Routes {
     spec: RouteSpec<P, Q, B>,
     handler: (
       call: Call<z.output<P>, z.output<Q>, B>,
-    ) => Response | Promise<Response>,
-    onFailure: (error: unknown) => void = () => {},
+    ) => Response | Rest | Promise<Response | Rest>,
+    onFailure: (error: unknown, c: ApiContext) => void = () => {},
   ): void {
     this.#describe(spec);
-    const params = spec.params ?? NONE;
-    const query = spec.query ?? NONE;
     const path = spec.path.replaceAll(/\{([a-z_]+)\}/g, ":$1");
     this.app.on(spec.method.toUpperCase(), path, async (c) => {
-      let held = 0;
-      const lease = {
-        take: (bytes: number) => {
-          this.#budget.take(bytes);
-          held += bytes;
-        },
-      };
-      try {
-        const call = {
-          c,
-          params: checked(params, pathValues(spec.path, c.req.url), "path"),
-          query: checked(query, queryValues(c.req.url), "query"),
-          body: spec.body === undefined
-            ? undefined
-            : await bodyValue(spec.body, c.req.raw, lease),
-        };
-        // What the schemas answer is what the types say; they cannot show that it is the same.
-        return await handler(call as Call<z.output<P>, z.output<Q>, B>);
-      } catch (error) {
-        onFailure(error);
+      const answer = await this.#run(spec, c, handler).catch((error) => {
+        onFailure(error, c);
         throw error;
-      } finally {
-        this.#budget.give(held);
-      }
+      });
+      return typeof answer === "function" ? await answer() : answer;
     });
+  }
+
+  /** Checks a request and handles it; its body is in memory, and in the budget, for as long as this takes. */
+  async #run<P extends z.ZodObject, Q extends z.ZodObject, B>(
+    spec: RouteSpec<P, Q, B>,
+    c: ApiContext,
+    handler: (
+      call: Call<z.output<P>, z.output<Q>, B>,
+    ) => Response | Rest | Promise<Response | Rest>,
+  ): Promise<Response | Rest> {
+    const { params = NONE, query = NONE, probe = false } = spec;
+    if (spec.endless && c.req.raw.method === "HEAD") {
+      throw notAllowed(c, ["GET"]);
+    }
+    let held = 0;
+    const lease = {
+      take: (bytes: number) => {
+        this.#budget.take(bytes);
+        held += bytes;
+      },
+    };
+    try {
+      const call = {
+        c,
+        params: checked(params, pathValues(spec.path, c.req.url), "path"),
+        query: checked(query, probe ? {} : queryValues(c.req.url), "query"),
+        body: spec.body === undefined
+          ? undefined
+          : await bodyValue(spec.body, c.req.raw, lease),
+      };
+      // What the schemas answer is what the types say; they cannot show that it is the same.
+      return await handler(call as Call<z.output<P>, z.output<Q>, B>);
+    } finally {
+      this.#budget.give(held);
+    }
   }
 
   /** The methods that a path has, for `Allow`; none if it is no path of the app. */
   methods(path: string): string[] {
     const methods = new Set<string>();
-    for (const { method, path: template } of this.specs) {
+    for (const { method, path: template, endless } of this.specs) {
       const pattern = template.replaceAll(".", "\\.").replaceAll(
         /\{[a-z_]+\}/g,
         "[^/]+",
       );
       if (!new RegExp(`^${pattern}$`).test(path)) continue;
       methods.add(method.toUpperCase());
-      if (method === "get") methods.add("HEAD");
+      if (method === "get" && !endless) methods.add("HEAD");
     }
     return [...methods];
   }
@@ -160,8 +181,8 @@ export class Routes {
     );
     const { params, query, headers, body } = spec;
     const statuses = new Set(spec.problems ?? []);
-    for (const status of [401, 421]) statuses.add(status);
-    if (query !== undefined || body !== undefined) statuses.add(400);
+    statuses.add(421);
+    if (!spec.probe) { for (const status of [400, 401]) statuses.add(status); }
     if (params !== undefined || body !== undefined) statuses.add(422);
     if (body !== undefined) {
       for (const status of [408, 413, 415, 503]) statuses.add(status);
@@ -174,6 +195,7 @@ export class Routes {
       ...(spec.description === undefined
         ? {}
         : { description: spec.description }),
+      ...(spec.probe ? { security: [] } : {}),
       request: {
         ...(params === undefined ? {} : { params }),
         ...(query === undefined ? {} : { query }),
@@ -286,6 +308,19 @@ function checked(
     throw invalid(result.problems, { subject: "The path" });
   }
   throw badParameters("The query", result.problems);
+}
+
+/** 405, with the methods that are allowed. */
+export function notAllowed(
+  c: ApiContext,
+  methods: readonly string[],
+): ProblemError {
+  const allow = methods.join(", ");
+  return new ProblemError(
+    "method-not-allowed",
+    `${c.req.raw.method} is not allowed at ${c.req.path}; allowed: ${allow}.`,
+    { headers: { allow } },
+  );
 }
 
 /** An answer in JSON. */

@@ -3,6 +3,7 @@ import { show } from "../../shared/json.ts";
 import { isRouterId } from "../../shared/protocol.ts";
 import type { Fleet, RouterView } from "../hub/fleet.ts";
 import type { VersionStore } from "../store/store.ts";
+import { asciiJson, type LargeAnswers } from "./large_answers.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { ROUTER } from "./schemas.ts";
@@ -18,7 +19,11 @@ const ID = z.object({
 /** `/v1/routers`: the fleet. */
 export function addRouterCalls(
   routes: Routes,
-  { store, fleet }: { store: VersionStore; fleet: Fleet },
+  { store, fleet, large }: {
+    store: VersionStore;
+    fleet: Fleet;
+    large: LargeAnswers;
+  },
 ): void {
   routes.add({
     method: "get",
@@ -37,9 +42,11 @@ export function addRouterCalls(
     },
     problems: [503],
   }, async () => {
-    const head = await store.head();
     const routers = await fleet.routers();
-    return answer({ version: head.version, epoch: head.epoch, routers });
+    // What the statuses were judged by.
+    const { version, epoch } = fleet.standing?.head ?? await store.head();
+    const text = `${asciiJson({ version, epoch, routers })}\n`;
+    return large.answer([text], { bytes: text.length });
   });
 
   routes.add({
@@ -53,9 +60,8 @@ export function addRouterCalls(
     answers: {
       200: {
         description: "It.",
-        schema: ROUTER.extend({ others: z.array(ROUTER) }).openapi(
-          "RouterWithOthers",
-        ),
+        schema: z.strictObject({ ...ROUTER.shape, others: z.array(ROUTER) })
+          .openapi("RouterWithOthers"),
       },
     },
     problems: [404, 503],
@@ -117,22 +123,28 @@ export function addRouterCalls(
     if (connections > 0) return answer({ id, connections });
     const known = await fleet.router(id);
     if (known.length === 0) throw unknownRouter(id);
-    const elsewhere = known.find((router) => router.connected);
-    throw new ProblemError(
-      "conflict",
-      elsewhere === undefined
-        ? `Router ${
-          show(id)
-        } is not connected; it is pushed to when it comes back.`
-        : elsewhere.status === "conflict"
-        ? `Router ${
-          show(id)
-        } belongs to another history and is not pushed to; POST /v1/takeover makes this store the truth.`
-        : `Router ${show(id)} is connected to control plane ${
-          show(elsewhere.control_plane)
-        }; or nothing is committed that could be pushed.`,
-    );
+    throw new ProblemError("conflict", whyNotPushed(id, known));
   });
+}
+
+/** Why a router that is known is not pushed to from here. */
+function whyNotPushed(id: string, known: readonly RouterView[]): string {
+  const router = known.find(({ connected }) => connected);
+  if (router === undefined) {
+    return `Router ${
+      show(id)
+    } is not connected; it is pushed to when it comes back.`;
+  }
+  if (router.status === "conflict") {
+    return `Router ${
+      show(id)
+    } belongs to another history and is not pushed to; POST /v1/takeover makes this store the truth.`;
+  }
+  return router.error === null
+    ? `Nothing is pushed to router ${
+      show(id)
+    } from here: it is connected to another control plane (${router.control_plane}), or nothing has been committed.`
+    : `Router ${show(id)} is not pushed to: ${router.error}`;
 }
 
 function newestFirst(a: RouterView, b: RouterView): number {

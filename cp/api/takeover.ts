@@ -20,13 +20,16 @@ export function addTakeoverCalls(
   }, () => ({
     edit: configToEdit,
     message: "Takeover",
-    commit: async (attribution) => {
-      const { highestVersion, epochs } = fleet.conflicts();
+    commit: async (attribution, edit) => {
+      const { highestVersion, epochs } = await fleet.conflicts();
       try {
-        return await store.takeover(
+        const committed = await store.takeover(
           { above: highestVersion, epochs },
           attribution,
+          edit,
         );
+        const superseded = new Set(epochs).add(committed.previous!.epoch);
+        return { ...committed, superseded: [...superseded] };
       } catch (cause) {
         // What a router announced may be more than any store can be above of, or supersede.
         if (!(cause instanceof RangeError)) throw cause;

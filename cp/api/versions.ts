@@ -1,11 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import type { Version, VersionStore } from "../store/store.ts";
+import type { VersionStore } from "../store/store.ts";
 import { versionAnswer, versionInfo } from "./config.ts";
 import { ConfigDiff } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import type { Edits } from "./edit.ts";
+import type { KeptVersions } from "./kept_versions.ts";
+import type { LargeAnswers } from "./large_answers.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
-import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { DIFF, VERSION, VERSION_INFO } from "./schemas.ts";
 
@@ -23,8 +24,15 @@ const NUMBER = z.object({ n: versionNumber() });
 /** `/v1/versions`: the history. */
 export function addVersionCalls(
   routes: Routes,
-  { store, edits }: { store: VersionStore; edits: Edits },
+  options: {
+    store: VersionStore;
+    kept: KeptVersions;
+    large: LargeAnswers;
+    edits: Edits;
+  },
 ): void {
+  const { store, kept, large, edits } = options;
+
   routes.add({
     method: "get",
     path: "/v1/versions",
@@ -64,44 +72,44 @@ export function addVersionCalls(
     query: z.strictObject({}),
     answers: { 200: { description: "It.", schema: VERSION } },
     problems: [404, 503],
-  }, async ({ params }) =>
-    versionAnswer(await keptVersion(store, params.n), {
-      etag: `"${params.n}"`,
-    }));
-
-  routes.add({
-    method: "get",
-    path: `${PATH}/diff`,
-    summary: "What differs between two versions",
-    description:
-      "Counts of all differences, and a page of them: placements first, then customers, each sorted by name.",
-    params: NUMBER,
-    query: z.strictObject({
-      from: z.string().regex(
-        /^(?:0|[1-9][0-9]{0,14})$/,
-        "must be the number of a version, or 0 for nothing at all",
-      ).transform(Number).optional().openapi({
-        type: "integer",
-        minimum: 0,
-        description: "The version before, if not said.",
-      }),
-      limit: PAGING.limit,
-      cursor: PAGING.cursor,
-    }),
-    answers: { 200: { description: "The differences.", schema: DIFF } },
-    problems: [404, 503],
-  }, async ({ params, query: { from, limit, cursor } }) => {
-    const to = await keptVersion(store, params.n);
-    const number = from ?? await versionBefore(store, params.n);
-    const before = number === 0 ? null : await keptVersion(store, number);
-    const diff = new ConfigDiff(before?.config ?? null, to.config);
-    return answer({
-      from: number,
-      to: to.version,
-      summary: diff.summary(),
-      ...diffPage(diff, { limit, cursor }),
-    });
+  }, async ({ params: { n } }) => {
+    const version = await kept.queue.run(() => kept.get(n));
+    return versionAnswer(version, large);
   });
+
+  routes.add(
+    {
+      method: "get",
+      path: `${PATH}/diff`,
+      summary: "What differs between two versions",
+      description:
+        "Counts of all differences, and a page of them: placements first, then customers, each sorted by name.",
+      params: NUMBER,
+      query: z.strictObject({
+        from: z.string().regex(
+          /^(?:0|[1-9][0-9]{0,14})$/,
+          "must be the number of a version, or 0 for nothing at all",
+        ).transform(Number).optional().openapi({
+          type: "integer",
+          minimum: 0,
+          description: "The version before, if not said.",
+        }),
+        limit: PAGING.limit,
+        cursor: PAGING.cursor,
+      }),
+      answers: { 200: { description: "The differences.", schema: DIFF } },
+      problems: [404, 503],
+    },
+    ({ params: { n }, query: { from, limit, cursor } }) =>
+      kept.queue.run(async () => {
+        const to = await kept.get(n);
+        const number = from ?? await kept.before(n);
+        const before = number === 0 ? null : await kept.get(number);
+        const diff = new ConfigDiff(before?.config ?? null, to.config);
+        const { summary, page } = await diffPage(diff, { limit, cursor });
+        return answer({ from: number, to: n, summary, ...page });
+      }),
+  );
 
   edits.add({
     method: "post",
@@ -110,31 +118,8 @@ export function addVersionCalls(
     params: NUMBER,
     body: NO_BODY,
     problems: [404],
-  }, async ({ params }) => {
-    const { config, version } = await keptVersion(store, params.n);
-    return { edit: () => config, message: `Restored version ${version}` };
+  }, async ({ params: { n } }) => {
+    const { config } = await kept.queue.run(() => kept.get(n));
+    return { edit: () => config, message: `Restored version ${n}` };
   });
-}
-
-async function versionBefore(
-  store: VersionStore,
-  version: number,
-): Promise<number> {
-  const [before] = await store.list({ before: version, limit: 1 });
-  return before?.version ?? 0;
-}
-
-async function keptVersion(
-  store: VersionStore,
-  number: number,
-): Promise<Version> {
-  const version = await store.get(number);
-  if (version !== null) return version;
-  const known = await store.digestOf(number);
-  throw new ProblemError(
-    "not-found",
-    known === null
-      ? `There is no version ${number}.`
-      : `Version ${number} is no longer kept (its digest was ${known.digest}); CP_KEEP_VERSIONS says how many are.`,
-  );
 }

@@ -56,8 +56,8 @@ export interface Connection {
   verdict: Exclude<Verdict, { kind: "lookup" }> | null;
   /** Whether the head was read strongly since the router last told something new. */
   confirmed: boolean;
-  /** Messages worth telling once are told once a connection. */
-  readonly told: Set<"unknown" | "unsolicited">;
+  /** What is worth telling once is told once a connection; a conflict once each time it begins. */
+  readonly told: Set<"unknown" | "unsolicited" | "conflict">;
 }
 
 /** The session's state; once it has ended itself, the last it had. */

@@ -1,8 +1,9 @@
 import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
-import type { ConflictSummary, RouterView } from "./fleet.ts";
+import type { ConflictSummary, RouterStatus, RouterView } from "./fleet.ts";
 import { type Answer, answerOf, type Awaited } from "./rollout.ts";
+import type { OpenSession } from "./session.ts";
 import type { Source } from "./source.ts";
 import { recordOf, viewOf } from "./view.ts";
 
@@ -92,8 +93,9 @@ export class Directory {
   ): RouterRecord | null {
     const newest = this.withId(id).at(-1);
     if (newest === undefined) return null;
-    return recordOf(this.view(newest), {
-      rejected: stateOf(newest).rejected,
+    const view = this.view(newest);
+    return recordOf(view, {
+      about: aboutOf(view.status, stateOf(newest)),
       controlPlane: this.controlPlane,
       liveUntil,
     });
@@ -116,18 +118,28 @@ export class Directory {
     return behind;
   }
 
-  /** What those in conflict serve. */
-  conflicts(): ConflictSummary {
+  /** What those in conflict serve, here and `elsewhere`. */
+  conflicts(elsewhere: readonly RouterRecord[]): ConflictSummary {
     const epochs = new Set<string>();
     let count = 0;
     let highestVersion = 0;
-    for (const connection of this.#all) {
-      if (connection.verdict?.kind !== "conflict") continue;
-      const { version, epoch } = stateOf(connection).served;
+    const here = [...this.#all]
+      .filter(({ verdict }) => verdict?.kind === "conflict")
+      .map((connection) => stateOf(connection).served);
+    for (const { version, epoch } of [...here, ...elsewhere]) {
       count++;
       highestVersion = Math.max(highestVersion, version ?? 0);
       if (epoch !== null) epochs.add(epoch);
     }
     return { count, highestVersion, epochs: [...epochs].sort() };
   }
+}
+
+/** The version a status is about: what was rejected, or the head that a conflict is with. */
+function aboutOf(
+  status: RouterStatus,
+  { rejected, want }: OpenSession,
+): { version: number; epoch: string } | null {
+  if (status === "rejected") return rejected;
+  return want.kind === "conflict" ? want.target : null;
 }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Logger } from "../../shared/log.ts";
 import {
+  type Announcement,
   CLOSE,
   encode,
   MAX_PART_BYTES,
@@ -36,6 +37,8 @@ import { goneView, recordOf } from "./view.ts";
 
 /** Pings are not added to a socket's buffer past this: who takes nothing must not be given more. */
 const MAX_BUFFERED_FOR_PING = MAX_PART_BYTES;
+/** A sweep that comes so much too late means that this process was held up. */
+const HELD_UP_MS = 1_000;
 /** The slowest rate at which a whole config in one frame may leave, in bytes a millisecond. */
 const MIN_FRAME_RATE = 1024;
 const MAX_SWEEP_MS = 500;
@@ -173,7 +176,7 @@ export class Exchange {
         version: announcement.version,
         epoch: announcement.epoch,
         digest: announcement.digest,
-        durable: null,
+        durable: this.#knownDurable(id, announcement),
       }, {
         now,
         rejected: this.#rejections.get(id, instance),
@@ -188,6 +191,7 @@ export class Exchange {
       binary: () => this.#receivedBinary(connection),
       closed: () => {
         this.#drop(connection, null);
+        this.#pacer.release(connection.transfer);
         this.#closing.delete(connection);
         if (this.#closing.size === 0) this.#allClosed?.();
       },
@@ -203,11 +207,36 @@ export class Exchange {
       duplicate: this.#directory.withId(id).length > 1,
     });
     this.#sweepLater();
-    this.#judgement.judge(connection);
+    this.#judgement.arrive(connection);
     if (connection.named) this.#roster.touch(id);
-    this.#hears.event("connected", this.#directory.view(connection));
     this.#hears.change(id);
     return link;
+  }
+
+  /** A router that has connected was looked at for the first time. */
+  welcomed(connection: Connection): void {
+    // What followed from it may have ended the connection.
+    if (!this.#directory.has(connection)) return;
+    this.#hears.event("connected", this.#directory.view(connection));
+  }
+
+  /** Whether what a process comes back with is on its disk: an announcement does not say. */
+  #knownDurable(id: string, announced: Announcement): boolean | null {
+    const { instance, digest } = announced;
+    if (instance === null || digest === null) return null;
+    const before = this.#directory.withId(id).findLast((connection) =>
+      connection.instance === instance
+    );
+    const last = this.#roster.last(id);
+    const known = before !== undefined
+      ? stateOf(before).served
+      : last?.instance === instance
+      ? last
+      : null;
+    return known !== null && known.version === announced.version &&
+        known.epoch === announced.epoch && known.digest === digest
+      ? known.durable
+      : null;
   }
 
   /** A newer connection of the same process replaces the older one, which may hang unnoticed. */
@@ -289,7 +318,6 @@ export class Exchange {
         this.#moved(connection);
         return;
       case "served":
-        connection.confirmed = false;
         this.#judgement.judge(connection);
         this.#moved(connection);
         return;
@@ -411,7 +439,7 @@ export class Exchange {
       if (this.#directory.hasId(id)) this.#roster.touch(id);
       else {
         this.#roster.leave(recordOf(gone, {
-          rejected: null,
+          about: null,
           controlPlane: this.#directory.controlPlane,
           liveUntil: gone.gone_since!,
         }));
@@ -429,14 +457,17 @@ export class Exchange {
       10,
       Math.min(MAX_SWEEP_MS, pingIntervalMs / 4, timeoutMs / 4),
     );
+    const due = this.#clock.now() + delay;
     this.#cancelSweep = this.#clock.after(delay, () => {
       this.#cancelSweep = null;
       if (this.#directory.all.size === 0) return;
       const now = this.#clock.now();
+      const late = now - due;
+      const heldUpMs = late > HELD_UP_MS ? late : 0;
       for (const connection of this.#directory.all) {
-        this.dispatch(connection, { type: "tick", now });
+        this.dispatch(connection, { type: "tick", now, heldUpMs });
       }
-      this.#judgement.judgeUndecided();
+      this.#judgement.tick(now);
       this.#sweepLater();
     });
   }

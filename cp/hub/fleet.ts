@@ -1,4 +1,4 @@
-import type { Version } from "../store/store.ts";
+import type { Head, Version } from "../store/store.ts";
 
 /** How a router stands to the committed version. */
 export type RouterStatus =
@@ -86,7 +86,9 @@ export interface ConflictSummary {
 
 /** The routers of this control plane and, through the roster, those of the others on its store. */
 export interface Fleet {
-  /** All routers, connected or gone, sorted by id. */
+  /** What the statuses of routers are told by; absent or null where no head is known. */
+  readonly standing?: { readonly head: Head } | null;
+  /** All routers, connected or gone, sorted by id; by the head that the store has now. */
   routers(): Promise<RouterView[]>;
   /** The routers with this id: none, one, or several that are live at once. */
   router(id: string): Promise<RouterView[]>;
@@ -94,7 +96,8 @@ export interface Fleet {
   forget(id: string): Promise<"forgotten" | "connected" | "unknown">;
   /** Pushes the current config again, also where it was rejected; answers to how many connections. */
   resend(id: string): number;
-  conflicts(): ConflictSummary;
+  /** The routers in conflict here and, as far as the roster tells, at other control planes. */
+  conflicts(): ConflictSummary | Promise<ConflictSummary>;
   /** Starts following; call it before the commit. */
   follow(): RolloutWatch;
   /** Hears of every event until the answered function is called. A listener must not throw. */

@@ -1,5 +1,6 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
+import type { RouterRecord } from "../store/store.ts";
 import type { Admission } from "./connection.ts";
 import { Directory } from "./directory.ts";
 import { Exchange } from "./exchange.ts";
@@ -18,7 +19,7 @@ import { Roster } from "./roster.ts";
 import { SESSION_RULES } from "./session.ts";
 import { Source, type Standing } from "./source.ts";
 import { HubStats, registerHub } from "./stats.ts";
-import { viewOfRecord } from "./view.ts";
+import { parseStatus, viewOfRecord } from "./view.ts";
 
 /** How long a stop waits for the peers to answer a close, and for the roster to be written. */
 const CLOSE_MS = 1_000;
@@ -42,6 +43,7 @@ export class Hub implements Fleet {
 
   constructor(options: HubOptions) {
     const { store, log, clock = systemClock } = options;
+    const { url = "http://127.0.0.1:8081" } = options;
     this.#clock = clock;
     const controlPlane = options.controlPlane ?? crypto.randomUUID();
     const rules = {
@@ -66,7 +68,7 @@ export class Hub implements Fleet {
     this.#judgement = new Judgement({
       source: this.#source,
       log,
-      url: options.url ?? "http://127.0.0.1:8081",
+      url: typeof url === "function" ? url : () => url,
       connections: this.#directory.all,
       want: (connection, want) =>
         this.#exchange.dispatch(connection, {
@@ -74,7 +76,12 @@ export class Hub implements Fleet {
           now: clock.now(),
           want,
         }),
-      judged: (connection) => this.#notice(connection.id),
+      judged: ({ id, named }) => {
+        this.#notice(id);
+        // Other control planes hear of a verdict through the roster alone.
+        if (named && !options.exclusive) this.#roster.touch(id);
+      },
+      welcomed: (connection) => this.#exchange.welcomed(connection),
     });
     this.#roster = new Roster({
       store,
@@ -146,7 +153,10 @@ export class Hub implements Fleet {
   /** Takes a place for a connection; says why there is none. */
   admit(): Admission | "full" | "stopping" {
     if (this.#stopped !== null) return "stopping";
-    if (this.#directory.all.size + this.#admitted >= this.#maxConnections) {
+    // A socket that is closing is still there, and its peer may never let go of it.
+    const taken = this.#directory.all.size + this.#exchange.closing +
+      this.#admitted;
+    if (taken >= this.#maxConnections) {
       this.#stats.refused++;
       return "full";
     }
@@ -161,11 +171,16 @@ export class Hub implements Fleet {
   }
 
   async routers(): Promise<RouterView[]> {
+    // Nobody is to be called current by an older head than the caller may have seen.
+    const [records] = await Promise.all([
+      this.#roster.records(),
+      this.#source.refresh(),
+    ]);
     const views: RouterView[] = [];
     for (const connection of this.#directory.all) {
       views.push(this.#directory.view(connection));
     }
-    for (const record of await this.#roster.records()) {
+    for (const record of records) {
       // It may have connected while the roster was read.
       if (this.#directory.hasId(record.id)) continue;
       const connected = this.#roster.isElsewhere(record);
@@ -175,9 +190,12 @@ export class Hub implements Fleet {
   }
 
   async router(id: string): Promise<RouterView[]> {
-    const live = this.#directory.withId(id);
-    if (live.length > 0) {
-      return live.map((connection) => this.#directory.view(connection));
+    if (this.#directory.hasId(id)) {
+      await this.#source.refresh();
+      const live = this.#directory.withId(id);
+      if (live.length > 0) {
+        return live.map((connection) => this.#directory.view(connection));
+      }
     }
     return (await this.routers()).filter((view) => view.id === id);
   }
@@ -192,18 +210,20 @@ export class Hub implements Fleet {
     return this.#exchange.resend(id);
   }
 
-  conflicts(): ConflictSummary {
-    return this.#directory.conflicts();
+  async conflicts(): Promise<ConflictSummary> {
+    const elsewhere = await this.#elsewhere();
+    return this.#directory.conflicts(
+      elsewhere.filter(({ id, status }) =>
+        !this.#directory.hasId(id) && parseStatus(status).status === "conflict"
+      ),
+    );
   }
 
   follow(): RolloutWatch {
     const follower = new RolloutFollower({
       ids: () => this.#directory.ids(),
       answers: (id, awaited) => this.#directory.answers(id, awaited),
-      elsewhere: async () =>
-        (await this.#roster.records()).filter((record) =>
-          this.#roster.isElsewhere(record)
-        ),
+      elsewhere: () => this.#elsewhere(),
       answerElsewhere: (record, awaited) =>
         answerOfRecord(record, {
           awaited,
@@ -222,7 +242,15 @@ export class Hub implements Fleet {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The records of routers connected to other control planes. */
+  async #elsewhere(): Promise<RouterRecord[]> {
+    const records = await this.#roster.records();
+    return records.filter((record) => this.#roster.isElsewhere(record));
+  }
+
   async #stop(): Promise<void> {
+    // Before the connections end: that is not what a rollout is to tell.
+    for (const follower of [...this.#followers]) follower.end();
     const closed = this.#exchange.end();
     this.#pacer.stop();
     await this.#atMost(CLOSE_MS, closed);
@@ -230,7 +258,6 @@ export class Hub implements Fleet {
       FLUSH_MS,
       Promise.all([this.#source.stop(), this.#roster.stop()]),
     );
-    for (const follower of [...this.#followers]) follower.end();
   }
 
   async #atMost(ms: number, promise: Promise<unknown>): Promise<void> {

@@ -38,11 +38,12 @@ export interface HubOptions {
    */
   readonly maxConnections?: number;
   /**
-   * Base URL of this control plane, shown in the command that ends a conflict.
+   * Base URL of this control plane, shown in the command that ends a conflict; a function where it is
+   * only known once the server listens.
    *
    * @default {"http://127.0.0.1:8081"}
    */
-  readonly url?: string;
+  readonly url?: string | (() => string);
   /** Further bounds of sessions and pushes, for tests and unusual fleets. */
   readonly rules?: Partial<SessionRules>;
   readonly limits?: Partial<PacerLimits>;

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { canonicalText } from "../../shared/config.ts";
 import { Metrics } from "../../shared/metrics.ts";
+import { openKvStore } from "../store/kv_store.ts";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
 import {
   type Head,
+  type Newest,
   StoreDamaged,
   StoreUnavailable,
-  type Version,
 } from "../store/store.ts";
 import { FakeLog, FakeSocket, makeConfig, Rig, settle } from "./fakes.ts";
 import type { FleetEvent } from "./fleet.ts";
@@ -251,7 +252,7 @@ Deno.test("Hub leaves a router in conflict alone until the takeover", async () =
   const [view] = await rig.hub.router("router-1");
   assert.equal(view?.status, "conflict");
   assert.match(view.error ?? "", /foreign/);
-  assert.deepEqual(rig.hub.conflicts(), {
+  assert.deepEqual(await rig.hub.conflicts(), {
     count: 1,
     highestVersion: 9,
     epochs: ["foreign"],
@@ -267,7 +268,7 @@ Deno.test("Hub leaves a router in conflict alone until the takeover", async () =
   await rig.clock.advance(2);
   assert.equal(foreign.socket.pushes.length, 0);
 
-  const { highestVersion: above, epochs } = rig.hub.conflicts();
+  const { highestVersion: above, epochs } = await rig.hub.conflicts();
   await rig.store.takeover({ above, epochs }, { author: null, message: null });
   await settle();
   await rig.clock.advance(2);
@@ -275,7 +276,7 @@ Deno.test("Hub leaves a router in conflict alone until the takeover", async () =
   assert.ok(
     (foreign.socket.pushes[0]?.supersedes as string[]).includes("foreign"),
   );
-  assert.equal(rig.hub.conflicts().count, 0);
+  assert.equal((await rig.hub.conflicts()).count, 0);
 });
 
 Deno.test("Hub finds other digests and versions above the head in conflict", async () => {
@@ -287,17 +288,20 @@ Deno.test("Hub finds other digests and versions above the head in conflict", asy
   for (const { socket } of [above, other]) {
     assert.equal(socket.pushes.length, 0);
   }
-  assert.equal(rig.hub.conflicts().count, 2);
+  assert.equal((await rig.hub.conflicts()).count, 2);
+
+  assert.equal(rig.log.find("in conflict").length, 2);
 
   // Version 3 is committed: one of them is not above the head any more.
   await rig.commit();
   await rig.clock.advance(2);
-  assert.deepEqual(rig.hub.conflicts(), {
+  assert.deepEqual(await rig.hub.conflicts(), {
     count: 1,
     highestVersion: 1,
     epochs: [epoch],
   });
   assert.equal(above.socket.pushes[0]?.version, 3);
+  assert.equal(rig.log.find("in conflict").length, 2, "told once");
 });
 
 Deno.test("Hub holds blank routers back while conflicts outnumber followers", async () => {
@@ -328,7 +332,7 @@ Deno.test("Hub never lets a blank router slip through while a conflict is looked
   await rig.commit();
   await rig.clock.advance(2);
   assert.equal(blank.socket.pushes.length, 0);
-  assert.equal(rig.hub.conflicts().highestVersion, 6);
+  assert.equal((await rig.hub.conflicts()).highestVersion, 6);
 });
 
 Deno.test("Hub decides a conflict only after a strong read of the head", async () => {
@@ -341,12 +345,79 @@ Deno.test("Hub decides a conflict only after a strong read of the head", async (
   await rig.commit();
   const { version, epoch, digest } = (await rig.store.current())!;
   const router = await rig.connect({ version, epoch, digest });
-  assert.equal(rig.hub.conflicts().count, 0);
+  assert.equal((await rig.hub.conflicts()).count, 0);
   assert.deepEqual(router.socket.messages, [{
     type: "ping",
     version: 2,
     epoch,
   }]);
+});
+
+Deno.test("Hub pushes what was committed before a router came, though no watch has told of it", async () => {
+  const store = new SlowWatchStore();
+  await using rig = new Rig({ store });
+  await rig.commit();
+  rig.hub.start();
+  await settle();
+  await rig.commit();
+  for (const parts of [true, false]) {
+    const { socket } = await rig.connect({ id: null, parts });
+    assert.deepEqual(socket.pushes.map(({ version }) => version), [2]);
+  }
+});
+
+Deno.test("Hub reads the head a few times for any number of routers that come at once", async () => {
+  const store = new SlowWatchStore();
+  await using rig = await Rig.started({ store, versions: 1 });
+  await rig.commit();
+  const { version, epoch, digest } = (await rig.store.current())!;
+  const reads = store.reads;
+  const coming = Array.from({ length: 1000 }, (_, index) =>
+    rig.connect(
+      index % 2 === 0
+        ? { id: `blank-${index}` }
+        : { id: `current-${index}`, version, epoch, digest },
+    ));
+  await rig.clock.advance(1_000);
+  for (const [index, { socket }] of (await Promise.all(coming)).entries()) {
+    const [first] = socket.messages;
+    assert.equal(first?.type, index % 2 === 0 ? "config_begin" : "ping");
+    assert.equal(first.version, 2);
+  }
+  assert.ok(store.reads - reads <= 3, `${store.reads - reads} reads`);
+});
+
+Deno.test("Hub lets nobody wait long for a store that does not answer", async () => {
+  const store = new BrittleStore();
+  await using rig = await Rig.started({ store, versions: 1 });
+  store.hung = Promise.withResolvers();
+  const one = await rig.connect({ id: "one" });
+  const foreign = await rig.connect({ id: "x", epoch: "x", version: 5 });
+  await rig.clock.advance(400);
+  assert.equal(one.socket.pushes.length, 0);
+  // It comes while a read hangs, and its own has not even begun.
+  const two = await rig.connect({ id: "two", ...await rig.store.head() });
+  await rig.clock.advance(1_500);
+  assert.equal(two.socket.messages[0]?.type, "ping");
+  assert.equal(foreign.socket.pushes.length, 0);
+  assert.equal((await rig.hub.conflicts()).count, 0);
+  foreign.link.closed();
+  await rig.clock.advance(500);
+  assert.equal(one.socket.pushes[0]?.version, 1);
+  store.hung.resolve();
+  await rig.clock.advance(500);
+});
+
+Deno.test("Hub reads the store without a fault while edits come in a burst", async () => {
+  const log = new FakeLog();
+  const store = await openKvStore({ path: ":memory:", keepVersions: 5, log });
+  await using rig = await Rig.started({ store, log });
+  for (let edits = 0; edits < 300; edits++) await rig.commit();
+  // The watch of a real store tells in its own time.
+  while (rig.hub.standing?.head.version !== 300) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.deepEqual(log.lines.filter(({ level }) => level === "warn"), []);
 });
 
 Deno.test("Hub refuses to push what is damaged, goes on pinging, and recovers", async () => {
@@ -384,11 +455,15 @@ Deno.test("Hub goes on with what it has while the store is away", async () => {
   assert.equal(socket.pushes[0]?.version, 1);
   const foreign = await rig.connect({ id: "x", epoch: "x", version: 5 });
   await rig.clock.advance(3_000);
-  assert.equal(rig.hub.conflicts().count, 0, "not decided without a read");
+  assert.equal(
+    (await rig.hub.conflicts()).count,
+    0,
+    "not decided without a read",
+  );
   assert.equal(foreign.socket.pushes.length, 0);
   store.away = false;
   await rig.clock.advance(3_000);
-  assert.equal(rig.hub.conflicts().count, 1);
+  assert.equal((await rig.hub.conflicts()).count, 1);
 });
 
 Deno.test("Hub pushes what another control plane commits to the shared store", async () => {
@@ -406,6 +481,158 @@ Deno.test("Hub pushes what another control plane commits to the shared store", a
   assert.equal(router.socket.pushes[0]?.version, 1);
 });
 
+Deno.test("Hub trusts no record of a version from before the store was restored", async () => {
+  const database = new MemoryDatabase();
+  await using rig = await Rig.started({ database, versions: 5 });
+  const { epoch, digest } = (await rig.store.get(3))!;
+  const served = { version: 3, epoch, digest };
+  const before = await rig.connect({ id: "before", ...served });
+  assert.equal(before.socket.pushes[0]?.version, 5);
+  before.link.closed();
+
+  // The store of an older day, which has gone on since; the hub sees none of its heads but the last.
+  const restored = new MemoryDatabase();
+  restored.head = { ...restored.head, epoch };
+  const store = new MemoryStore({
+    keepVersions: 100,
+    log: rig.log,
+    database: restored,
+  });
+  for (let version = 1; version <= 8; version++) {
+    await store.commit(
+      () => makeConfig([`other-${version}`]),
+      { author: null, message: null },
+    );
+  }
+  database.head = restored.head;
+  database.stamp++;
+  for (const [version, whole] of restored.versions) {
+    database.versions.set(version, whole);
+    database.digests.set(version, restored.digests.get(version)!);
+  }
+  const after = await rig.connect({ id: "after", ...served });
+  assert.deepEqual(after.socket.pushes, []);
+  const [view] = await rig.hub.router("after");
+  assert.equal(view?.status, "conflict");
+});
+
+Deno.test("Hub tells statuses by the head that the store has now", async () => {
+  const store = new SlowWatchStore();
+  await using rig = await Rig.started({ store });
+  const router = await rig.connect();
+  await rig.commit();
+  rig.hub.resend("router-1");
+  assert.equal((await rig.hub.routers())[0]?.status, "behind");
+  assert.equal(rig.hub.standing?.head.version, 1);
+  await rig.clock.advance(2);
+  router.apply(1);
+  assert.equal((await rig.hub.router("router-1"))[0]?.status, "current");
+  await rig.commit();
+  assert.equal((await rig.hub.router("router-1"))[0]?.status, "behind");
+});
+
+Deno.test("Hub remembers whether a config that a process comes back with is on its disk", async () => {
+  const database = new MemoryDatabase();
+  const first = await Rig.started({ database, versions: 1 });
+  const { version, epoch, digest } = (await first.store.current())!;
+  const served = { version, epoch, digest };
+  const durable = async ({ hub }: Rig) =>
+    (await hub.router("router-1")).map((view) => view.durable);
+
+  const one = await first.connect({ instance: "a" });
+  one.say({ type: "ack", version: 1, status: "applied", durable: false });
+  assert.deepEqual(await durable(first), [false]);
+  // Its connection is replaced, then lost, then lost with the control plane.
+  const two = await first.connect({ instance: "a", ...served });
+  assert.deepEqual(await durable(first), [false]);
+  two.link.closed();
+  await first.connect({ instance: "a", ...served });
+  assert.deepEqual(await durable(first), [false]);
+  await first[Symbol.asyncDispose]();
+
+  await using after = await Rig.started({ database, controlPlane: "cp-2" });
+  const back = await after.connect({ instance: "a", ...served });
+  assert.deepEqual(await durable(after), [false]);
+  back.link.closed();
+  // What another process, or the same one with another config, has on its disk is not known.
+  const next = await after.connect({ instance: "b", ...served });
+  assert.deepEqual(await durable(after), [null]);
+  next.link.closed();
+  await after.connect({ instance: "b" });
+  assert.deepEqual(await durable(after), [null]);
+});
+
+Deno.test("Hub drops nobody because it was held up itself", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const { socket } = await rig.connect();
+  await rig.clock.advance(4_000);
+  rig.clock.suspend(60_000);
+  await rig.clock.advance(7_000);
+  assert.equal(socket.closedWith?.code, undefined);
+  await rig.clock.advance(2_000);
+  assert.equal(socket.closedWith?.code, 4408);
+});
+
+Deno.test("Hub counts sockets that do not close against the connections it takes", async () => {
+  await using rig = await Rig.started({ maxConnections: 2 });
+  const silent = await rig.connect({ id: "silent" });
+  await rig.clock.advance(13_000);
+  assert.equal(silent.socket.closedWith?.code, 4408);
+  await rig.connect({ id: "b" });
+  assert.equal(rig.hub.admit(), "full");
+  silent.link.closed();
+  const place = rig.hub.admit();
+  assert.ok(typeof place === "object");
+  place.cancel();
+});
+
+Deno.test("Hub counts conflicts at other control planes of the store", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  await using one = await Rig.started({ ...options, versions: 1 });
+  await using two = await Rig.started({ ...options, controlPlane: "cp-2" });
+  const { epoch } = await one.store.head();
+  await one.connect({ id: "here", epoch: "x", version: 4 });
+  await two.connect({ id: "there", epoch: "y", version: 77 });
+  await two.connect({ id: "fine", epoch, version: 1 });
+  await two.clock.advance(600);
+  assert.deepEqual(await one.hub.conflicts(), {
+    count: 2,
+    highestVersion: 77,
+    epochs: ["x", "y"],
+  });
+});
+
+Deno.test("Hub times propagation from the commit, and never below nothing", async () => {
+  const store = new SlowWatchStore();
+  await using rig = await Rig.started({ store, versions: 1 });
+  const router = await rig.connect();
+  router.apply(1);
+  await rig.clock.advance(10_000);
+  await rig.commit();
+  const { createdAt } = (await rig.store.current())!;
+  // Only four seconds later does the hub hear of it.
+  rig.clock.setWall(Date.parse(createdAt) + 4_000);
+  await rig.hub.routers();
+  await rig.clock.advance(2);
+  router.apply(2);
+  const lines = rig.log.find("applied the config");
+  const [first, second] = lines.map(({ properties }) => Number(properties.ms));
+  assert.ok(first! >= 0 && first! < 100, `${first}`);
+  assert.equal(second, 4_002);
+});
+
+Deno.test("Hub logs no more than the beginning of a long reason", async () => {
+  await using rig = await Rig.started();
+  const { link, socket } = await rig.connect();
+  const key = "k".repeat(5_000);
+  const keys = Array.from({ length: 100 }, (_, n) => `"${key}${n}":1`);
+  link.text(`{"type":"ack",${[...keys, ...keys].join()}}`);
+  assert.equal(socket.closedWith?.code, 4400);
+  const [line] = rig.log.find("router dropped");
+  assert.ok(String(line?.properties.reason).length <= 2_000);
+});
+
 Deno.test("Hub tells listeners what happens to routers", async () => {
   await using rig = await Rig.started({ versions: 1 });
   const events: FleetEvent[] = [];
@@ -416,6 +643,8 @@ Deno.test("Hub tells listeners what happens to routers", async () => {
   await rig.clock.advance(2);
   router.say({ type: "ack", version: 2, status: "rejected", error: "bad" });
   router.link.closed();
+  const { version, epoch, digest } = (await rig.store.current())!;
+  await rig.connect({ version, epoch, digest });
   end();
   await rig.connect();
   assert.deepEqual(
@@ -425,6 +654,7 @@ Deno.test("Hub tells listeners what happens to routers", async () => {
       ["applied", 1, "current"],
       ["rejected", 1, "rejected"],
       ["gone", 1, "gone"],
+      ["connected", 2, "current"],
     ],
   );
 });
@@ -538,8 +768,16 @@ Deno.test("Hub drops a router whose push cannot be made, and serves the others",
 
 /** A store whose watch tells only of the head it begins with. */
 class SlowWatchStore extends MemoryStore {
+  /** How often the newest version was asked for. */
+  reads = 0;
+
   constructor() {
     super({ keepVersions: 5, log: new FakeLog() });
+  }
+
+  override newest(): Promise<Newest> {
+    this.reads++;
+    return super.newest();
   }
 
   override async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {
@@ -550,10 +788,12 @@ class SlowWatchStore extends MemoryStore {
   }
 }
 
-/** A store that can be damaged, and away. */
+/** A store that can be damaged, away, and hung. */
 class BrittleStore extends MemoryStore {
   damaged = false;
   away = false;
+  /** While set, the newest version is answered once it resolves. */
+  hung: PromiseWithResolvers<void> | null = null;
 
   constructor() {
     super({ keepVersions: 5, log: new FakeLog() });
@@ -564,10 +804,12 @@ class BrittleStore extends MemoryStore {
     return super.head();
   }
 
-  override current(): Promise<Version | null> {
+  override async newest(): Promise<Newest> {
+    await this.hung?.promise;
+    if (this.away) throw new StoreUnavailable("Cannot read the head: away");
     if (this.damaged) {
       throw new StoreDamaged("Cannot read chunk 7: it is damaged", "chunk 7");
     }
-    return super.current();
+    return await super.newest();
   }
 }

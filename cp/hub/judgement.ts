@@ -7,33 +7,47 @@ import type { Source, Standing } from "./source.ts";
 const HELD_BLANK =
   "It serves no version, and more routers are in conflict with this store than follow it: until that ends it is not pushed to.";
 
+/** A router that has come waits at most so long for a read of the head, in milliseconds. */
+const MAX_WAIT_MS = 1_000;
+
 /**
  * Judges what each router serves against the store's history, and tells each session what is to
- * happen to its router. A conflict counts only after a strong read of the head, and is looked at again
- * whenever the head changes.
+ * happen to its router. A router that has come is judged once the head has been read strongly, so that
+ * it never gets less than what was committed before it came; if that fails, by what is known. A
+ * conflict counts only after a strong read, and is looked at again whenever the head changes.
  */
 export class Judgement {
   readonly #source: Source;
   readonly #log: Logger;
-  readonly #url: string;
+  readonly #url: () => string;
   readonly #connections: ReadonlySet<Connection>;
   readonly #want: (connection: Connection, want: Want) => void;
   readonly #judged: (connection: Connection) => void;
+  readonly #welcomed: (connection: Connection) => void;
+  /** Those that serve something and are not decided yet. */
   readonly #undecided = new Set<Connection>();
-  /** Seemingly in conflict; the head has to be read strongly before that counts. */
-  readonly #doubted = new Set<Connection>();
-  #confirming = false;
+  /** Those that no read of the head has ended for since they came: nothing is decided for them. */
+  readonly #newcomers = new Set<Connection>();
+  /** Newcomers, and those seemingly in conflict: the head has to be read strongly first. */
+  #unsure = new Set<Connection>();
+  /** Those that the read under way is for. */
+  #asked = new Set<Connection>();
+  #asking = false;
   #follows = 0;
   #conflicts = 0;
 
-  /** `want` is told what is to happen to a router; `judged` that its verdict has changed. */
+  /**
+   * `want` is told what is to happen to a router; `judged` that its verdict has changed, or that it is
+   * in conflict with a new head as well; `welcomed` that it was looked at for the first time.
+   */
   constructor(options: {
     source: Source;
     log: Logger;
-    url: string;
+    url: () => string;
     connections: ReadonlySet<Connection>;
     want: (connection: Connection, want: Want) => void;
     judged: (connection: Connection) => void;
+    welcomed: (connection: Connection) => void;
   }) {
     this.#source = options.source;
     this.#log = options.log;
@@ -41,6 +55,7 @@ export class Judgement {
     this.#connections = options.connections;
     this.#want = options.want;
     this.#judged = options.judged;
+    this.#welcomed = options.welcomed;
   }
 
   /** How many connected routers are in conflict. */
@@ -48,11 +63,19 @@ export class Judgement {
     return this.#conflicts;
   }
 
+  /** A router has come. */
+  arrive(connection: Connection): void {
+    this.#newcomers.add(connection);
+    this.judge(connection);
+  }
+
   /** Judges one router anew, because it is new or serves something new. */
   judge(connection: Connection): void {
-    const held = this.#holdsBlank();
-    this.#decide(connection);
-    if (this.#holdsBlank() !== held) this.#tellBlank();
+    // A read that began before tells nothing about it.
+    connection.confirmed = false;
+    this.#asked.delete(connection);
+    if (this.#newcomers.has(connection)) this.#ask(connection);
+    this.#look(connection);
   }
 
   /** Judges all routers anew, because the head has changed. */
@@ -61,10 +84,14 @@ export class Judgement {
     this.#tellBlank();
   }
 
-  /** Tries again where the store could not be asked. */
-  judgeUndecided(): void {
+  /** Time has gone by: tries again where the store could not be asked, and lets nobody wait for long. */
+  tick(now: number): void {
+    for (const connection of [...this.#newcomers]) {
+      if (now - stateOf(connection).openedAt < MAX_WAIT_MS) continue;
+      this.#welcome(connection);
+    }
     if (this.#source.standing === null) return;
-    for (const connection of [...this.#undecided]) this.judge(connection);
+    for (const connection of [...this.#undecided]) this.#look(connection);
   }
 
   /** A router has gone. */
@@ -72,13 +99,29 @@ export class Judgement {
     const held = this.#holdsBlank();
     this.#count(connection, -1);
     this.#undecided.delete(connection);
-    this.#doubted.delete(connection);
+    this.#newcomers.delete(connection);
+    this.#unsure.delete(connection);
+    this.#asked.delete(connection);
     if (this.#holdsBlank() !== held) this.#tellBlank();
+  }
+
+  #look(connection: Connection): void {
+    const held = this.#holdsBlank();
+    this.#decide(connection);
+    if (this.#holdsBlank() !== held) this.#tellBlank();
+  }
+
+  #welcome(connection: Connection): void {
+    this.#newcomers.delete(connection);
+    this.#look(connection);
+    this.#welcomed(connection);
   }
 
   #decide(connection: Connection): void {
     const standing = this.#source.standing;
-    if (standing === null) return this.#leaveOpen(connection);
+    if (standing === null || this.#newcomers.has(connection)) {
+      return this.#leaveOpen(connection);
+    }
     const verdict = judge(
       stateOf(connection).served,
       standing.head,
@@ -88,15 +131,13 @@ export class Judgement {
       case "lookup":
         this.#leaveOpen(connection);
         void this.#source.lookup(verdict.version).then((ok) => {
-          if (ok && this.#undecided.has(connection)) this.judge(connection);
+          if (ok && this.#undecided.has(connection)) this.#look(connection);
         });
         return;
       case "conflict":
         if (connection.confirmed) return this.#settle(connection, verdict);
         this.#leaveOpen(connection);
-        this.#doubted.add(connection);
-        void this.#confirm();
-        return;
+        return this.#ask(connection);
       case "follows":
       case "blank":
         return this.#settle(connection, verdict);
@@ -105,25 +146,30 @@ export class Judgement {
     }
   }
 
-  /** Reads the head for all that are doubted; those that come meanwhile wait for the next read. */
-  async #confirm(): Promise<void> {
-    if (this.#confirming) return;
-    this.#confirming = true;
-    while (this.#doubted.size > 0) {
-      const doubted = [...this.#doubted];
-      this.#doubted.clear();
-      if (!await this.#source.refresh()) continue;
-      for (const connection of doubted) {
-        if (!this.#connections.has(connection)) continue;
-        connection.confirmed = true;
-        this.judge(connection);
+  #ask(connection: Connection): void {
+    this.#unsure.add(connection);
+    if (!this.#asking) void this.#askStore();
+  }
+
+  /** Reads the head once for all that are unsure; those that come meanwhile wait for the next read. */
+  async #askStore(): Promise<void> {
+    this.#asking = true;
+    while (this.#unsure.size > 0) {
+      this.#asked = this.#unsure;
+      this.#unsure = new Set();
+      const ok = await this.#source.refresh();
+      for (const connection of this.#asked) {
+        connection.confirmed = ok;
+        if (this.#newcomers.has(connection)) this.#welcome(connection);
+        else if (ok) this.#look(connection);
       }
     }
-    this.#confirming = false;
+    this.#asking = false;
   }
 
   #leaveOpen(connection: Connection): void {
-    this.#undecided.add(connection);
+    const { version, epoch } = stateOf(connection).served;
+    if (version !== null || epoch !== null) this.#undecided.add(connection);
     this.#count(connection, -1);
     connection.verdict = null;
     this.#tell(connection);
@@ -139,12 +185,16 @@ export class Judgement {
     connection.verdict = verdict;
     this.#count(connection, 1);
     this.#tell(connection);
-    if (before?.kind === verdict.kind) return;
-    if (verdict.kind === "conflict") this.#logConflict(connection, verdict);
+    if (verdict.kind !== "conflict") {
+      connection.told.delete("conflict");
+      if (before?.kind === verdict.kind) return;
+    } else this.#logConflict(connection, verdict);
     this.#judged(connection);
   }
 
   #logConflict(connection: Connection, { reason }: { reason: string }): void {
+    if (connection.told.has("conflict")) return;
+    connection.told.add("conflict");
     const { version, epoch, digest } = stateOf(connection).served;
     this.#log.error(
       "router in conflict: it serves another history than the store's and is left alone",
@@ -155,7 +205,7 @@ export class Judgement {
         digest,
         reason,
         command:
-          `curl -X POST ${this.#url}/v1/takeover   # this store becomes the truth, for every router (add -H 'Authorization: Bearer …' where a token is set)`,
+          `curl -X POST ${this.#url()}/v1/takeover   # this store becomes the truth, for every router (add -H 'Authorization: Bearer …' where a token is set)`,
       },
     );
   }
@@ -166,7 +216,7 @@ export class Judgement {
   }
 
   #holdsBlank(): boolean {
-    // Those not judged yet serve something, too: until it is known what, they count as in conflict.
+    // Until it is known of what history they are, the undecided count as in conflict.
     return holdsBlank({
       conflict: this.#conflicts + this.#undecided.size,
       follows: this.#follows,

@@ -92,6 +92,9 @@ export class Pacer {
   readonly #active = new Set<Begun>();
   readonly #parked = new Set<Begun>();
   readonly #begun = new Map<Transfer, Begun>();
+  /** What dropped pushes left in sockets that have not closed yet. */
+  readonly #left = new Map<Transfer, number>();
+  #leftBytes = 0;
   #activeBytes = 0;
   #bytes = 0;
   #bytesTotal = 0;
@@ -108,7 +111,7 @@ export class Pacer {
 
   /** Bytes given to sockets that have not left. */
   get bytesInFlight(): number {
-    return this.#bytes;
+    return this.#bytes + this.#leftBytes;
   }
 
   /** Bytes of pushes given to sockets, ever. */
@@ -131,7 +134,10 @@ export class Pacer {
     this.#soon();
   }
 
-  /** Takes a transfer out of the queue, or drops it wherever it is. */
+  /**
+   * Takes a transfer out of the queue, or drops it wherever it is. What its socket still holds keeps no
+   * others waiting, for a peer may never take it; it is shown until {@linkcode Pacer.release}.
+   */
   remove(transfer: Transfer): void {
     this.#waiting.delete(transfer);
     const begun = this.#begun.get(transfer);
@@ -141,7 +147,17 @@ export class Pacer {
     this.#parked.delete(begun);
     this.#begun.delete(transfer);
     this.#bytes -= begun.inFlight;
+    if (begun.inFlight > 0) {
+      this.#left.set(transfer, begun.inFlight);
+      this.#leftBytes += begun.inFlight;
+    }
     this.#soon();
+  }
+
+  /** The socket of a dropped transfer has closed. */
+  release(transfer: Transfer): void {
+    this.#leftBytes -= this.#left.get(transfer) ?? 0;
+    this.#left.delete(transfer);
   }
 
   /** Drops everything, and its timer. */

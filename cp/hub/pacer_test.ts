@@ -90,6 +90,23 @@ Deno.test("Pacer sets no timer while nothing is on its way", async () => {
   pacer.remove(push);
   await clock.advance(0);
   assert.equal(clock.timers, 0);
+});
+
+Deno.test("Pacer shows what a dropped push left in its socket until that has closed", async () => {
+  const clock = new SettlingClock();
+  const pacer = new Pacer(clock, { ...LIMITS, maxBytes: PART });
+  const push = new Push(PART);
+  push.outlet.stalled = true;
+  pacer.enqueue(push);
+  await clock.advance(10);
+  pacer.remove(push);
+  assert.equal(pacer.bytesInFlight, PART + 5);
+  // Others go on.
+  const other = new Push(10);
+  pacer.enqueue(other);
+  await clock.advance(10);
+  assert.equal(other.happened.at(-1), "sent");
+  pacer.release(push);
   assert.equal(pacer.bytesInFlight, 0);
 });
 

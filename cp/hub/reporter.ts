@@ -49,7 +49,10 @@ export class Reporter {
     const properties = {
       router: connection.id,
       instance: connection.instance,
-      ...(close === null ? {} : { code: close.code, reason: close.reason }),
+      ...(close === null ? {} : {
+        code: close.code,
+        reason: close.reason.slice(0, MAX_LOGGED_ERROR),
+      }),
     };
     if (close === null) return this.#log.info("router gone", properties);
     this.#stats.closes[close.cause]++;

@@ -19,17 +19,23 @@ export type Answer =
 
 /**
  * How a connected router has answered. `epoch` is the store's own by now: after a takeover, what is
- * newer belongs to it. A version that is only known from a pong is no answer.
+ * newer belongs to it. A version that is only known from a pong is no answer, and a conflict with an
+ * older head is none either, for the awaited version may end it.
  */
 export function answerOf(
   session: OpenSession,
   { awaited, epoch }: { awaited: Awaited; epoch: string },
 ): Answer {
   const { served, want, rejected, push } = session;
-  if (want.kind === "conflict") return { kind: "conflict" };
   const covers = (name: { version: number | null; epoch: string | null }) =>
     name.version !== null && name.version >= awaited.version &&
     (name.epoch === awaited.epoch || name.epoch === epoch);
+  if (want.kind === "conflict") {
+    const judged = want.target !== null && covers(want.target);
+    return { kind: judged ? "conflict" : "pending" };
+  }
+  // What it announced may be of another history.
+  if (want.kind === "undecided") return { kind: "pending" };
   if (served.digest !== null && covers(served)) return { kind: "applied" };
   if (rejected !== null && covers(rejected)) {
     return { kind: "rejected", error: rejected.error };
@@ -45,13 +51,16 @@ export function answerOfRecord(
   record: RouterRecord,
   { awaited, epoch }: { awaited: Awaited; epoch: string },
 ): Answer {
-  const { status, rejected } = parseStatus(record.status);
+  const { status, about } = parseStatus(record.status);
   const covers = (name: { version: number | null; epoch: string | null }) =>
     name.version !== null && name.version >= awaited.version &&
     (name.epoch === awaited.epoch || name.epoch === epoch);
-  if (status === "conflict") return { kind: "conflict" };
+  if (status === "conflict") {
+    const judged = about !== null && covers(about);
+    return { kind: judged ? "conflict" : "pending" };
+  }
   if (record.digest !== null && covers(record)) return { kind: "applied" };
-  if (rejected !== null && covers(rejected)) {
+  if (status === "rejected" && about !== null && covers(about)) {
     return { kind: "rejected", error: record.error ?? "It gave no reason." };
   }
   return { kind: "pending" };
@@ -79,7 +88,8 @@ export class RolloutFollower implements RolloutWatch {
   readonly #ended: () => void;
   readonly #followed: Set<string>;
   readonly #beginning: Promise<readonly RouterRecord[]>;
-  #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<Waiter>();
+  #over = false;
 
   /** `ended` is called once following ends. */
   constructor(
@@ -116,10 +126,11 @@ export class RolloutFollower implements RolloutWatch {
     );
     const abort = () => waiter.end();
     signal?.addEventListener("abort", abort);
-    if (signal?.aborted) waiter.end();
+    if (signal?.aborted || this.#over) waiter.end();
     let cancelPoll = () => {};
     try {
-      waiter.see(await Promise.race([this.#beginning, waiter.over]) ?? []);
+      const nobody = waiter.over.then(() => []);
+      waiter.see(await Promise.race([this.#beginning, nobody]));
       const poll = async () => {
         waiter.see(await this.#source.elsewhere());
         pollLater();
@@ -131,11 +142,8 @@ export class RolloutFollower implements RolloutWatch {
       };
       pollLater();
       waiter.begin();
-      await waiter.over;
-      return {
-        ...waiter.result(),
-        waited_ms: Math.round(this.#clock.now() - began),
-      };
+      const result = await waiter.over;
+      return { ...result, waited_ms: Math.round(this.#clock.now() - began) };
     } finally {
       waiter.end();
       cancelTimeout();
@@ -146,6 +154,7 @@ export class RolloutFollower implements RolloutWatch {
   }
 
   end(): void {
+    this.#over = true;
     for (const waiter of this.#waiters) waiter.end();
     this.#ended();
   }
@@ -153,7 +162,8 @@ export class RolloutFollower implements RolloutWatch {
 
 /** One wait: which ids have yet to answer, kept up to date one id at a time. */
 class Waiter {
-  readonly over: Promise<undefined>;
+  /** What there is to tell at the end, taken at that very moment: those that leave just after it are not gone. */
+  readonly over: Promise<Omit<Rollout, "waited_ms">>;
   ended = false;
   readonly #source: RolloutSource;
   readonly #awaited: Awaited;
@@ -162,7 +172,7 @@ class Waiter {
   /** Routers seen at other control planes, with their newest record; null once it is no longer live. */
   readonly #elsewhere = new Map<string, RouterRecord | null>();
   #begun = false;
-  #resolve!: (value: undefined) => void;
+  #resolve!: (result: Omit<Rollout, "waited_ms">) => void;
 
   constructor(
     source: RolloutSource,
@@ -200,11 +210,12 @@ class Waiter {
   }
 
   end(): void {
+    if (this.ended) return;
     this.ended = true;
-    this.#resolve(undefined);
+    this.#resolve(this.#result());
   }
 
-  result(): Omit<Rollout, "waited_ms"> {
+  #result(): Omit<Rollout, "waited_ms"> {
     let applied = 0;
     const rejected: { id: string; error: string }[] = [];
     const pending: string[] = [];

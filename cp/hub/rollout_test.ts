@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MemoryDatabase } from "../store/memory_store.ts";
-import { Rig, settle } from "./fakes.ts";
+import { FakeSocket, Rig, settle } from "./fakes.ts";
 import type { Rollout } from "./fleet.ts";
 
 /** The rollout once it is over, or null while it waits. */
@@ -201,6 +201,123 @@ Deno.test("wait() hears of the routers of another control plane through the rost
     ...NOBODY,
     rejected: [{ id: "refusing", error: "no" }],
     waited_ms: 1_500,
+  });
+  following.end();
+});
+
+Deno.test("wait() waits for the routers that a takeover rescues", async () => {
+  await using rig = await Rig.started({ versions: 2 });
+  const rescued = await rig.connect({ id: "a", epoch: "x", version: 4 });
+  const following = rig.hub.follow();
+  const { highestVersion: above, epochs } = await rig.hub.conflicts();
+  assert.deepEqual(epochs, ["x"]);
+  const { version } = await rig.store.takeover(
+    { above, epochs },
+    { author: null, message: null },
+  );
+  // The hub has not heard of it yet.
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  await rig.clock.advance(10);
+  assert.equal(seen(), null);
+  assert.equal(rescued.socket.pushes[0]?.version, 5);
+  rescued.apply(5);
+  await settle();
+  assert.deepEqual(seen(), { applied: 1, ...NOBODY, waited_ms: 10 });
+  following.end();
+});
+
+Deno.test("wait() tells a conflict that a commit does not end", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  await using one = await Rig.started({ ...options, versions: 1 });
+  await using two = await Rig.started({ ...options, controlPlane: "cp-2" });
+  await one.connect({ id: "here", epoch: "x", version: 4 });
+  await two.connect({ id: "there", epoch: "y", version: 4 });
+  await two.clock.advance(600);
+
+  const following = one.hub.follow();
+  const version = await one.commit();
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  await one.clock.advance(100);
+  // What the roster says was said before the commit.
+  assert.equal(seen(), null);
+  await two.clock.advance(600);
+  await one.clock.advance(600);
+  assert.deepEqual(seen()?.conflict, ["here", "there"]);
+  following.end();
+});
+
+Deno.test("wait() hears of routers that a takeover rescues elsewhere", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  await using one = await Rig.started({ ...options, versions: 1 });
+  await using two = await Rig.started({ ...options, controlPlane: "cp-2" });
+  const there = await two.connect({ id: "there", epoch: "y", version: 4 });
+  await two.clock.advance(600);
+
+  const following = one.hub.follow();
+  const { version } = await one.store.takeover(
+    { above: 4, epochs: ["y"] },
+    { author: null, message: null },
+  );
+  const seen = watch(following.wait(version, { timeoutMs: 10_000 }));
+  await one.clock.advance(600);
+  await two.clock.advance(600);
+  assert.equal(seen(), null);
+  there.apply(5);
+  await two.clock.advance(600);
+  await one.clock.advance(600);
+  assert.deepEqual({ ...seen(), waited_ms: 0 }, {
+    applied: 1,
+    ...NOBODY,
+    waited_ms: 0,
+  });
+  following.end();
+});
+
+Deno.test("wait() does not take routers for gone that leave as the hub stops", async () => {
+  await using rig = await Rig.started();
+  await rig.connect();
+  const aborted = rig.hub.follow();
+  const stopped = rig.hub.follow();
+  const version = await rig.commit();
+  const abort = new AbortController();
+  const one = watch(
+    aborted.wait(version, { timeoutMs: 60_000, signal: abort.signal }),
+  );
+  const two = watch(stopped.wait(version, { timeoutMs: 60_000 }));
+  await settle();
+  abort.abort();
+  void rig.hub.stop();
+  await settle();
+  for (const seen of [one, two]) {
+    assert.deepEqual(seen()?.pending, ["router-1"]);
+    assert.deepEqual(seen()?.gone, []);
+  }
+});
+
+Deno.test("wait() does not take what was not judged yet for an answer", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const { version, epoch } = (await rig.store.current())!;
+  const following = rig.hub.follow();
+  const digest = `sha256:${"a".repeat(64)}`;
+  const admission = rig.hub.admit();
+  assert.ok(typeof admission === "object");
+  const announcement = { id: "liar", instance: null, features: [] };
+  admission.connect(new FakeSocket(), {
+    announcement: { ...announcement, epoch, version: 9, digest },
+    address: "10.0.0.1",
+    parts: true,
+  });
+  const seen = watch(
+    following.wait({ version, epoch }, { timeoutMs: 10_000 }),
+  );
+  await rig.clock.advance(10);
+  assert.deepEqual({ ...seen(), waited_ms: 0 }, {
+    applied: 0,
+    ...NOBODY,
+    conflict: ["liar"],
+    waited_ms: 0,
   });
   following.end();
 });

@@ -99,6 +99,8 @@ export class Roster {
   /** A connected router has changed: its record is to be written. */
   touch(id: string): void {
     this.#removed.delete(id);
+    // What it left when it was last gone; in a shared store the next load tells anyway.
+    if (this.#exclusive && this.#isLive(id)) this.#known.delete(id);
     this.#dirty.add(id);
     this.#writeLater(GATHER_MS);
   }
@@ -107,6 +109,11 @@ export class Roster {
   leave(record: RouterRecord): void {
     this.#keep(record);
     this.touch(record.id);
+  }
+
+  /** What is known of a router that is not connected here; null if nothing. */
+  last(id: string): RouterRecord | null {
+    return this.#known.get(id) ?? null;
   }
 
   /**
@@ -147,13 +154,19 @@ export class Roster {
   #keep(record: RouterRecord): void {
     this.#known.delete(record.id);
     this.#known.set(record.id, record);
-    if (this.#known.size > this.#maxGone) void this.#forgetOldest();
   }
 
+  /** Takes those longest gone off the roster, where more are gone than stay listed. */
   async #forgetOldest(): Promise<void> {
-    for (const [id, record] of this.#known) {
-      if (this.#known.size <= this.#maxGone) return;
-      if (this.isElsewhere(record) || this.#isLive(id)) continue;
+    if (this.#known.size <= this.#maxGone) return;
+    const gone = [...this.#known.values()]
+      .filter((record) => !this.#isLive(record.id) && !this.isElsewhere(record))
+      .sort((a, b) => endOf(a) < endOf(b) ? -1 : 1);
+    for (
+      const { id } of gone.slice(0, Math.max(0, gone.length - this.#maxGone))
+    ) {
+      // It may have come back meanwhile.
+      if (this.#isLive(id)) continue;
       this.#dirty.delete(id);
       this.#known.delete(id);
       try {
@@ -205,9 +218,14 @@ export class Roster {
     });
     gone.sort((a, b) => a.goneSince! < b.goneSince! ? -1 : 1);
     const since = this.#known;
-    this.#known = new Map(gone.map((record) => [record.id, record]));
+    this.#known = new Map(
+      gone.filter(({ id }) => !this.#isLive(id)).map((record) => [
+        record.id,
+        record,
+      ]),
+    );
     for (const record of since.values()) this.#keep(record);
-    if (this.#known.size > this.#maxGone) void this.#forgetOldest();
+    void this.#forgetOldest();
     if (orphans.length === 0 || this.#stopped) return;
     // Most of them are about to come back: writing them off now would be for nothing.
     this.#cancelReturn?.();
@@ -250,13 +268,18 @@ export class Roster {
     if (this.#writing !== null) return;
     this.#cancelWrite = this.#clock.after(ms, () => {
       this.#cancelWrite = null;
-      this.#writing = this.#write().finally(() => {
+      this.#writing = this.#writeAll().finally(() => {
         this.#writing = null;
         if (this.#dirty.size > 0) {
           this.#writeLater(this.#failing ? this.#retryMs : GATHER_MS);
         }
       });
     });
+  }
+
+  async #writeAll(): Promise<void> {
+    await this.#write();
+    await this.#forgetOldest();
   }
 
   async #write(): Promise<void> {
@@ -299,4 +322,9 @@ export class Roster {
     const record = this.#known.get(id);
     return record === undefined || this.isElsewhere(record) ? null : record;
   }
+}
+
+/** When a router that is gone went, as far as its record tells. */
+function endOf({ goneSince, liveUntil }: RouterRecord): string {
+  return goneSince ?? liveUntil;
 }

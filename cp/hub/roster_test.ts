@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
 import { type RouterRecord, StoreUnavailable } from "../store/store.ts";
-import { FakeLog, Rig, settle } from "./fakes.ts";
+import { routerOf } from "../store/store_contract.ts";
+import { FakeLog, Rig, settle, SettlingClock } from "./fakes.ts";
+import { Roster } from "./roster.ts";
 
 /** A store that counts and fails roster writes. */
 class CountingStore extends MemoryStore {
@@ -165,4 +167,39 @@ Deno.test("Roster tries a failed write again, and pushing does not suffer", asyn
   await settle();
   assert.equal((await store.routers()).length, 1);
   assert.equal(rig.log.find("roster can be written again").length, 1);
+});
+
+Deno.test("Roster forgets those longest gone, whoever else is connected", async () => {
+  const store = new CountingStore();
+  const clock = new SettlingClock();
+  const live = new Set(["a", "b", "c", "d"]);
+  // What the process before left, all of it back by now.
+  for (const id of live) await store.saveRouters([routerOf(id)]);
+  const roster = new Roster({
+    store,
+    log: new FakeLog(),
+    clock,
+    controlPlane: "cp-1",
+    exclusive: true,
+    live: (id) => live.has(id) ? routerOf(id) : null,
+    isLive: (id) => live.has(id),
+    liveIds: () => live,
+    maxGone: 2,
+  });
+  roster.start();
+  await settle();
+  for (const id of live) roster.touch(id);
+  for (const [index, id] of [...live].entries()) {
+    live.delete(id);
+    const goneSince = `2026-01-01T00:00:0${index}.000Z`;
+    roster.leave(routerOf(id, { goneSince, status: "gone" }));
+    await clock.advance(1_000);
+    const gone = (await store.routers()).filter((one) => one.goneSince !== null)
+      .map((record) => record.id);
+    assert.deepEqual(
+      gone,
+      ["a", "b", "c", "d"].slice(Math.max(0, index - 1), index + 1),
+    );
+  }
+  await roster.stop();
 });

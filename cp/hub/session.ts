@@ -15,8 +15,8 @@ export interface VersionName {
 
 /** A version a router should be serving. */
 export interface Target extends VersionName {
-  /** When this process learned of it. */
-  readonly learnedAt: number;
+  /** When it was committed, as near as the clocks tell. */
+  readonly committedAt: number;
 }
 
 /** What a router serves, as it last announced, acked or ponged; what is null it has not told. */
@@ -176,8 +176,8 @@ export type SessionEvent =
   | { readonly type: "evict"; readonly now: number }
   /** Somebody asked for the config to be pushed again. */
   | { readonly type: "resend"; readonly now: number }
-  /** Time has gone by. */
-  | { readonly type: "tick"; readonly now: number };
+  /** Time has gone by; `heldUpMs` of it this process was held up and could hear nobody. */
+  | { readonly type: "tick"; readonly now: number; readonly heldUpMs: number };
 
 /** What the driver of a session has to do. */
 export type SessionEffect =

@@ -8,6 +8,9 @@ import { parseAnnouncement, SUBPROTOCOL } from "../../shared/protocol.ts";
 import type { Link, RouterSocket } from "./connection.ts";
 import type { Hub } from "./hub.ts";
 
+/** The only version of the protocol there is (RFC 6455 section 4.1). */
+const WEBSOCKET_VERSION = "13";
+
 /** What a router's way in needs to know. */
 export interface ConnectOptions {
   readonly hub: Hub;
@@ -22,7 +25,7 @@ export interface ConnectOptions {
  *
  * What is wrong is answered before the upgrade, as a problem document: 403 for a request with an
  * `Origin` (a browser is no way in), 401 without the right token, 426 for a request that asks for no
- * WebSocket, 400 with all that is wrong with the announcement, 503 when no more connections are taken.
+ * WebSocket, or for another version of it, 400 with all that is wrong with the announcement, 503 when no more connections are taken.
  * A WebSocket client sees any of these as a failed handshake; it is never upgraded only to be closed
  * with 4401, because a peer without a token must not cost more than an answer. That code is for
  * control planes behind something that does the handshake for them.
@@ -48,10 +51,25 @@ export function connectRouter(
     });
   }
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    return problem("bad-request", {
+    return problem("upgrade-required", {
       status: 426,
       detail: "This path takes a WebSocket handshake (RFC 6455) only.",
       headers: { upgrade: "websocket", connection: "upgrade" },
+    });
+  }
+  // RFC 6455 section 4.4; the runtime looks at no version.
+  const version = headers.get("sec-websocket-version");
+  if (version !== WEBSOCKET_VERSION) {
+    return problem("upgrade-required", {
+      status: 426,
+      detail: `The handshake asks for version ${
+        JSON.stringify(version?.slice(0, 32) ?? null)
+      } of the WebSocket protocol; only ${WEBSOCKET_VERSION} is spoken here.`,
+      headers: {
+        upgrade: "websocket",
+        connection: "upgrade",
+        "sec-websocket-version": WEBSOCKET_VERSION,
+      },
     });
   }
   const query = new URLSearchParams(queryOf(request.url));

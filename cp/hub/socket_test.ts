@@ -70,6 +70,9 @@ class Site {
   }
 }
 
+/** What the headers of a handshake say before it is looked at closely. */
+const HANDSHAKE = { upgrade: "websocket", "sec-websocket-version": "13" };
+
 /** A router's end of a connection: what came is kept until it is asked for. */
 class Client {
   readonly #socket: WebSocket;
@@ -289,11 +292,30 @@ Deno.test("connectRouter() refuses what is no router before the upgrade", async 
   }
 });
 
+Deno.test("connectRouter() upgrades to the one version of the protocol there is", async () => {
+  await using site = new Site();
+  for (const version of ["12", "", "13, 12", null]) {
+    const response = connectRouter(
+      new Request("http://x/v1/connect", {
+        headers: {
+          upgrade: "websocket",
+          ...(version === null ? {} : { "sec-websocket-version": version }),
+        },
+      }),
+      { hub: site.hub, address: "x", token: null },
+    );
+    assert.equal(response.status, 426);
+    assert.equal(response.headers.get("sec-websocket-version"), "13");
+    const { type } = await response.json();
+    assert.equal(type, "urn:signalbox:problem:upgrade-required");
+  }
+});
+
 Deno.test("connectRouter() lists all that is wrong with an announcement", async () => {
   await using site = new Site();
   const response = connectRouter(
     new Request("http://x/v1/connect?id=a%20b&version=0&digest=no", {
-      headers: { upgrade: "websocket" },
+      headers: HANDSHAKE,
     }),
     { hub: site.hub, address: "x", token: null },
   );
@@ -310,7 +332,7 @@ Deno.test("connectRouter() answers 503 where there is no room, and frees it agai
   const client = await new Client(site.port).open();
   const refused = () =>
     connectRouter(
-      new Request("http://x/v1/connect", { headers: { upgrade: "websocket" } }),
+      new Request("http://x/v1/connect", { headers: HANDSHAKE }),
       { hub: site.hub, address: "x", token: null },
     );
   assert.equal(refused().status, 503);

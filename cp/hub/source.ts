@@ -2,7 +2,6 @@ import type { Logger } from "../../shared/log.ts";
 import {
   type Head,
   StoreDamaged,
-  StoreUnavailable,
   type Version,
   type VersionStore,
 } from "../store/store.ts";
@@ -27,8 +26,6 @@ export interface Standing {
 /** Retries after a failed read: doubling from the first to the last of these. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 10_000;
-/** How often a head may move while one version is read, before it counts as failed. */
-const MAX_READS = 5;
 /** How many digests of older versions are kept in memory. */
 const MAX_RECORDED = 4096;
 
@@ -39,10 +36,10 @@ export class Source {
   readonly #clock: Clock;
   readonly #changed: (standing: Standing) => void;
   readonly #ended = new AbortController();
-  readonly #recorded = new Map<number, Recorded | null>();
+  /** What the store keeps of older versions, as read since it has the head it has. */
+  #recorded = new Map<number, Recorded | null>();
   readonly #lookups = new Map<number, Promise<boolean>>();
   #standing: Standing | null = null;
-  #noticedAt: number | null = null;
   #running: Promise<boolean> | null = null;
   #queued: Promise<boolean> | null = null;
   #cancelRetry: (() => void) | null = null;
@@ -115,7 +112,10 @@ export class Source {
 
   async #lookup(version: number): Promise<boolean> {
     try {
-      this.#remember(version, await this.#store.digestOf(version));
+      const standing = this.#standing;
+      const recorded = await this.#store.digestOf(version);
+      // With another head the store may have another history as well.
+      if (this.#standing === standing) this.#remember(version, recorded);
       return true;
     } catch (error) {
       this.#fail("the digest of a version cannot be read; trying again", error);
@@ -140,7 +140,6 @@ export class Source {
     while (!signal.aborted) {
       try {
         for await (const _head of this.#store.watch(signal)) {
-          this.#noticedAt ??= this.#clock.now();
           await this.refresh();
         }
       } catch (error) {
@@ -159,49 +158,59 @@ export class Source {
 
   async #read(): Promise<boolean> {
     if (this.#ended.signal.aborted) return false;
-    let head: Head | null = null;
     try {
-      for (let reads = 0; reads < MAX_READS; reads++) {
-        head = await this.#store.head();
-        const standing = this.#standing;
-        if (
-          standing !== null && standing.damage === null &&
-          sameHead(standing.head, head)
-        ) return this.#settle(null);
-        const version = head.version === 0 ? null : await this.#store.current();
-        if (head.version === 0 || matches(head, version)) {
-          return this.#settle(this.#stand(head, { version, damage: null }));
-        }
-      }
-      throw new StoreUnavailable(
-        `Cannot read the current version: the head moved ${MAX_READS} times meanwhile and is at ${
-          head?.version ?? 0
-        }`,
-      );
+      const { head, version } = await this.#store.newest();
+      const standing = this.#standing;
+      const known = standing !== null && standing.damage === null &&
+        sameHead(standing.head, head);
+      if (known) return this.#settle(null);
+      const recorded = await this.#readPrevious();
+      const next = this.#stand(head, { version, damage: null });
+      return this.#settle(next, recorded);
     } catch (error) {
-      const known = head ?? this.#standing?.head;
-      if (error instanceof StoreDamaged && known !== undefined) {
-        this.#damaged(known, error);
-        return head !== null;
-      }
+      if (error instanceof StoreDamaged) return await this.#readDamaged(error);
       this.#fail("the store cannot be read; trying again", error);
       return false;
     }
   }
 
+  /** What the store keeps by now of the version that most routers serve: they are about to be judged anew. */
+  async #readPrevious(): Promise<Map<number, Recorded | null>> {
+    const previous = this.#standing?.head.version ?? 0;
+    if (previous === 0) return new Map();
+    try {
+      return new Map([[previous, await this.#store.digestOf(previous)]]);
+    } catch {
+      // It is asked for again where it is needed.
+      return new Map();
+    }
+  }
+
+  /** Where the store stands is worth knowing also where the version cannot be read. */
+  async #readDamaged(error: StoreDamaged): Promise<boolean> {
+    const head = await this.#store.head().catch(() => null);
+    const known = head ?? this.#standing?.head;
+    if (known === undefined) {
+      this.#fail("the store cannot be read; trying again", error);
+    } else this.#damaged(known, error);
+    return head !== null;
+  }
+
   /** A read went well; `standing` is null where it told nothing new. */
-  #settle(standing: Standing | null): true {
+  #settle(
+    standing: Standing | null,
+    recorded = new Map<number, Recorded | null>(),
+  ): true {
     if (this.#failing || this.#standing?.damage) {
       this.#log.info("the store can be read again", {
         version: (standing ?? this.#standing)?.head.version,
       });
     }
     this.#failing = false;
-    this.#noticedAt = null;
     this.#retryMs = RETRY_MS;
     this.#cancelRetry?.();
     this.#cancelRetry = null;
-    if (standing !== null) this.#become(standing);
+    if (standing !== null) this.#become(standing, recorded);
     return true;
   }
 
@@ -249,32 +258,31 @@ export class Source {
     head: Head,
     { version, damage }: Pick<Standing, "version" | "damage">,
   ): Standing {
-    const before = this.#standing?.target;
     const { digest } = head;
-    const learnedAt = before?.version === head.version &&
-        before.epoch === head.epoch
-      ? before.learnedAt
-      : this.#noticedAt ?? this.#clock.now();
-    this.#noticedAt = null;
+    const age = version === null
+      ? 0
+      : this.#clock.wall() - Date.parse(version.createdAt);
+    const committedAt = this.#clock.now() - Math.max(0, age);
     return {
       head,
       version,
       damage,
       target: digest === null
         ? null
-        : { version: head.version, epoch: head.epoch, digest, learnedAt },
+        : { version: head.version, epoch: head.epoch, digest, committedAt },
       payload: version === null
         ? null
         : new Payload(version, { supersedes: head.supersedes }),
     };
   }
 
-  #become(standing: Standing): void {
+  #become(
+    standing: Standing,
+    recorded = new Map<number, Recorded | null>(),
+  ): void {
     const { head } = standing;
-    // What the store did not have before, it may have now.
-    for (const [version, recorded] of this.#recorded) {
-      if (recorded === null) this.#recorded.delete(version);
-    }
+    // What was read before may be of another history: a store can be restored under a running process.
+    this.#recorded = recorded;
     if (head.digest !== null) {
       this.#remember(head.version, { epoch: head.epoch, digest: head.digest });
     }
@@ -286,9 +294,4 @@ export class Source {
 function sameHead(a: Head, b: Head): boolean {
   return a.version === b.version && a.epoch === b.epoch &&
     a.digest === b.digest && a.supersedes.length === b.supersedes.length;
-}
-
-function matches(head: Head, version: Version | null): boolean {
-  return version !== null && version.version === head.version &&
-    version.epoch === head.epoch && version.digest === head.digest;
 }

@@ -41,7 +41,7 @@ export class HubStats {
     restarting: 0,
     failed: 0,
   };
-  /** Seconds from learning of a version to a router's ack. */
+  /** Seconds from a version's commit, or the router's coming if that was later, to its ack. */
   readonly propagation = new Histogram(SECONDS_BOUNDS);
 }
 
@@ -129,7 +129,7 @@ export function registerHub(
   metrics.histogram({
     name: "signalbox_cp_propagation_seconds",
     help:
-      "From the commit, as this process learned of it, to each router's ack.",
+      "From the commit to each router's ack; one of another control plane is timed by both their clocks.",
   }, () => [{ histogram: stats.propagation }]);
   metrics.counter({
     name: "signalbox_cp_heartbeat_timeouts_total",

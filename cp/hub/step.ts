@@ -54,7 +54,7 @@ function react(session: OpenSession, event: SessionEvent): Step {
       const { target, resend } = push;
       const since = resend
         ? null
-        : Math.max(target.learnedAt, session.openedAt);
+        : Math.max(target.committedAt, session.openedAt);
       return [{
         ...session,
         push: {
@@ -105,7 +105,7 @@ function react(session: OpenSession, event: SessionEvent): Step {
     case "resend":
       return resend(session);
     case "tick":
-      return tick(session, now);
+      return tick(excuse(session, event), now);
     default:
       return event satisfies never;
   }
@@ -296,6 +296,22 @@ function resend(session: OpenSession): Step {
     default:
       return push satisfies never;
   }
+}
+
+/** Silence while nobody could be heard is no router's fault. */
+function excuse(
+  session: OpenSession,
+  { now, heldUpMs }: Extract<SessionEvent, { type: "tick" }>,
+): OpenSession {
+  if (heldUpMs === 0) return session;
+  const { heardAt, push } = session;
+  return {
+    ...session,
+    heardAt: Math.min(now, heardAt + heldUpMs),
+    push: push.kind === "sending"
+      ? { ...push, movedAt: Math.min(now, push.movedAt + heldUpMs) }
+      : push,
+  };
 }
 
 function tick(session: OpenSession, now: number): Step {

@@ -19,7 +19,7 @@ function target(version: number, epoch = "e"): Target {
     version,
     epoch,
     digest: `sha256:${String(version).padStart(64, epoch === "e" ? "0" : "f")}`,
-    learnedAt: 0,
+    committedAt: 0,
   };
 }
 
@@ -97,9 +97,9 @@ class Play {
     });
   }
 
-  tick(now: number): string[] {
+  tick(now: number, heldUpMs = 0): string[] {
     this.now = now;
-    return this.on({ type: "tick" });
+    return this.on({ type: "tick", heldUpMs });
   }
 }
 
@@ -266,6 +266,15 @@ Deno.test("step() pings every 5 s and drops after 12 s of silence", () => {
   assert.deepEqual(play.tick(12_000), ["close"]);
   assert.equal(play.session.kind, "closed");
   assert.deepEqual(play.tick(99_000), []);
+});
+
+Deno.test("step() does not take it for silence that this process was held up", () => {
+  const play = new Play();
+  play.want(1);
+  play.on({ type: "begun", graceMs: 0 });
+  assert.deepEqual(play.tick(70_000, 69_000), ["ping"]);
+  assert.deepEqual(play.tick(80_900), ["ping"]);
+  assert.deepEqual(play.tick(81_000), ["close"]);
 });
 
 Deno.test("step() takes bytes of a push that leave for a sign of life", () => {
@@ -498,7 +507,7 @@ Deno.test("step() keeps its promises under any order of events", () => {
             if (onItsWay?.sentAt == null && onItsWay !== null) {
               play.on({ type: "moved" });
             }
-            play.on({ type: "tick" });
+            play.on({ type: "tick", heldUpMs: 0 });
             if (
               onItsWay !== null && onItsWay.sentAt !== null &&
               play.now - onItsWay.sentAt >= 30_000

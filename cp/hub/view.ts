@@ -91,19 +91,19 @@ export function viewOfRecord(
   };
 }
 
-/** A view as the roster keeps it. `rejected` names what was refused: the status of a record tells it. */
+/** A view as the roster keeps it. `about` names the version that its status is about, which a record tells with it. */
 export function recordOf(
   view: RouterView,
   options: {
-    rejected: { readonly version: number; readonly epoch: string } | null;
+    about: { readonly version: number; readonly epoch: string } | null;
     controlPlane: string;
     liveUntil: string;
   },
 ): RouterRecord {
-  const { rejected } = options;
-  const status = view.status === "rejected" && rejected !== null
-    ? `rejected ${rejected.version} ${rejected.epoch}`
-    : view.status;
+  const { about } = options;
+  const status = about === null
+    ? view.status
+    : `${view.status} ${about.version} ${about.epoch}`;
   return {
     id: view.id,
     instance: view.instance,
@@ -132,19 +132,17 @@ const STATUSES: readonly RouterStatus[] = [
   "gone",
 ];
 
-/** The status of a record, and the version it rejected. What is not known is taken for `behind`. */
+/** The status of a record, and the version it is about. What is not known is taken for `behind`. */
 export function parseStatus(
   text: string,
 ): {
   readonly status: RouterStatus;
-  readonly rejected:
-    | { readonly version: number; readonly epoch: string }
-    | null;
+  readonly about: { readonly version: number; readonly epoch: string } | null;
 } {
   const [name, version, epoch] = text.split(" ");
   const status = STATUSES.find((status) => status === name) ?? "behind";
-  const rejected = version !== undefined && epoch !== undefined
+  const about = version !== undefined && epoch !== undefined
     ? { version: Number(version), epoch }
     : null;
-  return { status, rejected };
+  return { status, about };
 }

@@ -18,6 +18,7 @@ import { encodeRecord } from "./records.ts";
 import { SerialQueue } from "./serial_queue.ts";
 import {
   type Attribution,
+  type CommitOptions,
   type Committed,
   type Edit,
   StoreUnavailable,
@@ -61,6 +62,7 @@ interface Request {
   readonly edit: Edit;
   readonly attribution: Attribution;
   readonly takeover: Takeover | null;
+  readonly replaceDamaged: boolean;
   /** Chunks that earlier tries have committed; they are there for as long as `swept` is the same. */
   written: ReadonlySet<string>;
   swept: string | null;
@@ -93,7 +95,7 @@ export class Committer {
   async commit(
     edit: Edit,
     attribution: Attribution,
-    options: { takeover: Takeover | null },
+    options: CommitOptions & { takeover: Takeover | null },
   ): Promise<Committed> {
     checkAttribution(attribution);
     const waiting = this.#queue.size;
@@ -105,7 +107,8 @@ export class Committer {
     const request: Request = {
       edit,
       attribution,
-      ...options,
+      takeover: options.takeover,
+      replaceDamaged: options.replaceDamaged ?? false,
       written: new Set(),
       swept: null,
     };
@@ -122,7 +125,7 @@ export class Committer {
         const hold = db.atomic().set(HOLD_KEY, encodeRecord({ attempt }));
         await db.commit(hold, HOLD_KEY);
       }
-      const base = await this.#base();
+      const base = await this.#base(request);
       if (base !== null) {
         const config = request.edit(base.known.version);
         const committed = await this.#try(base, config, request);
@@ -138,11 +141,13 @@ export class Committer {
     );
   }
 
-  async #base(): Promise<Base | null> {
+  async #base(request: Request): Promise<Base | null> {
     const { db, newest } = this.#options;
     try {
       const [head, swept] = await db.snapshot([HEAD_KEY, SWEPT_KEY]);
-      const known = await newest.load(head);
+      const known = request.replaceDamaged
+        ? await newest.loadSound(head)
+        : await newest.load(head);
       return known === null ? null : { known, swept: swept.versionstamp };
     } catch (error) {
       newest.doubt();

@@ -24,9 +24,11 @@ import {
 import { deleteRouter, listRouters, saveRouters } from "./roster.ts";
 import {
   type Attribution,
+  type CommitOptions,
   type Committed,
   type Edit,
   type Head,
+  type Newest as NewestVersion,
   type RouterRecord,
   StoreUnavailable,
   type Version,
@@ -226,6 +228,11 @@ export class KvStore implements VersionStore {
     return (await this.#newest.read()).version;
   }
 
+  async newest(): Promise<NewestVersion> {
+    const { head, version } = await this.#newest.read();
+    return { head, version };
+  }
+
   async get(version: number): Promise<Version | null> {
     return await readVersion(this.#db, version, this.#newest);
   }
@@ -259,16 +266,26 @@ export class KvStore implements VersionStore {
       : decodeRecord(entry, DIGEST_SHAPE);
   }
 
-  async commit(edit: Edit, attribution: Attribution): Promise<Committed> {
-    return await this.#commit(edit, attribution, null);
+  async commit(
+    edit: Edit,
+    attribution: Attribution,
+    options?: CommitOptions,
+  ): Promise<Committed> {
+    return await this.#commit(edit, attribution, {
+      takeover: null,
+      ...options,
+    });
   }
 
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
+    check?: (current: Version | null) => void,
   ): Promise<Committed> {
     checkTakeover(options);
-    return await this.#commit(currentContents, attribution, options);
+    return await this.#commit(currentContents(check), attribution, {
+      takeover: options,
+    });
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {
@@ -330,11 +347,9 @@ export class KvStore implements VersionStore {
   async #commit(
     edit: Edit,
     attribution: Attribution,
-    takeover: Takeover | null,
+    options: CommitOptions & { takeover: Takeover | null },
   ): Promise<Committed> {
-    const committed = await this.#committer.commit(edit, attribution, {
-      takeover,
-    });
+    const committed = await this.#committer.commit(edit, attribution, options);
     if (committed.changed) {
       for (const alarm of this.#alarms) alarm.ring();
       this.#garbage.poke();

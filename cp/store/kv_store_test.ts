@@ -23,6 +23,7 @@ import { StoreDamaged, StoreUnavailable } from "./store.ts";
 import {
   assign,
   configOf,
+  customersOf,
   routerOf,
   SILENT,
   testStore,
@@ -496,6 +497,85 @@ Deno.test("KvStore names the key of a damaged record", async () => {
       await base.kv.set(key, value!);
       assert.equal((await reader.current())?.version, 2);
     }
+  }
+});
+
+Deno.test("KvStore replaces a damaged version where it is told to", async () => {
+  const contents = { acme: "b", globex: "a" };
+  for (
+    const damaged of [
+      CHUNK_PREFIX,
+      infoKey(2),
+      manifestKey(2),
+      digestKey(2),
+    ]
+  ) {
+    await using base = await openBase();
+    const writer = await base.open();
+    await writer.commit(assign("acme", "a"), NOBODY);
+    const { version } = await writer.commit(() => configOf(contents), NOBODY);
+    await writer.close();
+    if (damaged === CHUNK_PREFIX) {
+      for await (const { key } of base.kv.list({ prefix: CHUNK_PREFIX })) {
+        await base.kv.delete(key);
+      }
+    } else await base.kv.delete(damaged);
+
+    const store = await base.open();
+    const refusal = new Error("not this way");
+    await assert.rejects(
+      store.commit(
+        () => {
+          throw refusal;
+        },
+        NOBODY,
+        { replaceDamaged: true },
+      ),
+      (thrown) => thrown === refusal,
+    );
+    // The same contents: every chunk is written anew all the same.
+    const committed = await store.commit(
+      (current) => {
+        assert.equal(current, null);
+        return configOf(contents);
+      },
+      NOBODY,
+      { replaceDamaged: true },
+    );
+    assert.equal(committed.changed, true);
+    assert.equal(committed.previous, null);
+    assert.equal(committed.version.version, 3);
+    assert.equal(committed.version.epoch, version.epoch);
+    assert.equal(committed.version.digest, version.digest);
+
+    for (const each of [store, await base.open()]) {
+      const { config } = (await each.current())!;
+      assert.deepEqual(customersOf(config), contents);
+    }
+    // Once it is whole again the option means nothing.
+    const next = await store.commit(assign("acme", "a"), NOBODY, {
+      replaceDamaged: true,
+    });
+    assert.equal(next.previous?.version, 3);
+    assert.equal(next.version.config.customers.get("globex"), "a");
+  }
+});
+
+Deno.test("KvStore replaces nothing where the head is damaged", async () => {
+  await using base = await openBase();
+  const writer = await base.open();
+  await writer.commit(assign("acme", "a"), NOBODY);
+  const { value: old } = await base.kv.get<Uint8Array>(HEAD_KEY);
+  await writer.commit(assign("acme", "b"), NOBODY);
+  for (const damage of [old, old!.subarray(1), null]) {
+    if (damage === null) await base.kv.delete(HEAD_KEY);
+    else await base.kv.set(HEAD_KEY, damage);
+    const store = await base.open();
+    const options = { replaceDamaged: true };
+    await rejectsDamaged(
+      store.commit(() => configOf({}), NOBODY, options),
+      HEAD_KEY,
+    );
   }
 });
 

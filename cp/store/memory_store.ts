@@ -3,9 +3,11 @@ import type { Logger } from "../../shared/log.ts";
 import { Alarm, watchHead } from "./head_watch.ts";
 import {
   type Attribution,
+  type CommitOptions,
   type Committed,
   type Edit,
   type Head,
+  type Newest,
   type RouterRecord,
   StoreUnavailable,
   type Version,
@@ -71,6 +73,11 @@ export class MemoryStore implements VersionStore {
     return versions.get(head.version) ?? null;
   }
 
+  async newest(): Promise<Newest> {
+    const { versions, head } = await this.#open();
+    return { head, version: versions.get(head.version) ?? null };
+  }
+
   async get(version: number): Promise<Version | null> {
     return (await this.#open()).versions.get(version) ?? null;
   }
@@ -93,16 +100,22 @@ export class MemoryStore implements VersionStore {
     return (await this.#open()).digests.get(version) ?? null;
   }
 
-  async commit(edit: Edit, attribution: Attribution): Promise<Committed> {
+  /** Nothing here is ever damaged, so there is no such version to replace. */
+  async commit(
+    edit: Edit,
+    attribution: Attribution,
+    _options?: CommitOptions,
+  ): Promise<Committed> {
     return await this.#commit(edit, attribution, null);
   }
 
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
+    check?: (current: Version | null) => void,
   ): Promise<Committed> {
     checkTakeover(options);
-    return await this.#commit(currentContents, attribution, options);
+    return await this.#commit(currentContents(check), attribution, options);
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {

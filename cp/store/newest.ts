@@ -19,6 +19,7 @@ import {
 } from "./records.ts";
 import {
   type Head,
+  StoreDamaged,
   StoreUnavailable,
   type Version,
   type VersionInfo,
@@ -86,6 +87,24 @@ export class Newest {
       return known;
     } finally {
       if (this.#loading === loading) this.#loading = null;
+    }
+  }
+
+  /** The same, but a version that is damaged is left out where the head itself is sound. */
+  async loadSound(entry: Entry): Promise<Known | null> {
+    try {
+      return await this.load(entry);
+    } catch (error) {
+      if (!(error instanceof StoreDamaged) || error.key === keyText(HEAD_KEY)) {
+        throw error;
+      }
+      const head = decodeRecord(entry, HEAD_SHAPE);
+      return {
+        stamp: entry.versionstamp!,
+        head,
+        version: null,
+        manifest: null,
+      };
     }
   }
 

@@ -50,10 +50,28 @@ export type Edit = (current: Version | null) => Config;
 export interface Committed {
   /** The version that holds the edit: the new one or, where nothing changed, the current one. */
   readonly version: Version;
-  /** The version the edit was made of; null for the first. */
+  /** The version the edit was made of; null for the first, and where it replaced a damaged one. */
   readonly previous: Version | null;
   /** False where the edit changed nothing and so made no version. */
   readonly changed: boolean;
+}
+
+/** How an edit is committed. */
+export interface CommitOptions {
+  /**
+   * Where the newest version is damaged and the head is sound, makes the edit of null and writes all of
+   * it anew, so that a config that does not build on the current one repairs the store.
+   *
+   * @default {false}
+   */
+  readonly replaceDamaged?: boolean;
+}
+
+/** The head, and the version it stands for. */
+export interface Newest {
+  readonly head: Head;
+  /** Null while the store is empty. */
+  readonly version: Version | null;
 }
 
 /** A router as the roster keeps it, so that one that is gone stays listed. */
@@ -90,6 +108,8 @@ export interface VersionStore {
   head(): Promise<Head>;
   /** The newest version, by a strong read; null while the store is empty. */
   current(): Promise<Version | null>;
+  /** The head and the newest version of one moment, by a strong read. */
+  newest(): Promise<Newest>;
   /** One version, whole; null if there is none, or it is no longer kept. */
   get(version: number): Promise<Version | null>;
   /** Versions that are kept, newest first, below `before`. */
@@ -101,17 +121,24 @@ export interface VersionStore {
    * others, all land, each as a version of its own, by a bounded compare-and-set loop.
    *
    * @throws {StoreUnavailable} if the database fails or the loop's bound is reached.
+   * @throws {StoreDamaged} if the current version is damaged and not to be replaced, or the head is.
    */
-  commit(edit: Edit, attribution: Attribution): Promise<Committed>;
+  commit(
+    edit: Edit,
+    attribution: Attribution,
+    options?: CommitOptions,
+  ): Promise<Committed>;
   /**
    * Commits the current contents as version max(head, `above`) + 1 under a new epoch that supersedes
-   * the store's own, all it superseded, and `epochs`.
+   * the store's own, all it superseded, and `epochs`. `check` is run on the very version that is
+   * committed anew, for each try; what it throws ends the takeover and reaches the caller.
    *
    * @throws {EmptyStore} if there are no contents.
    */
   takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
+    check?: (current: Version | null) => void,
   ): Promise<Committed>;
   /**
    * The head, now and after each change: by `watch`, and by a strong read every 2 s should a watch

@@ -110,6 +110,7 @@ export function testStore(
     assert.match(head.epoch, /^[0-9a-f-]{36}$/);
     assert.deepEqual(await store.head(), head);
     assert.equal(await store.current(), null);
+    assert.deepEqual(await store.newest(), { head, version: null });
     assert.equal(await store.get(1), null);
     assert.equal(await store.digestOf(1), null);
     assert.deepEqual(await store.list({ limit: 10 }), []);
@@ -333,6 +334,64 @@ export function testStore(
     const kept = await store.list({ limit: 10 });
     assert.deepEqual(kept.map(({ version }) => version), [44, 43, 42, 1]);
   });
+
+  test(
+    "takeover() checks the very version it commits anew",
+    async (store, place) => {
+      const other = await place.open();
+      const refusal = new Error("not that one");
+      const seen: (number | null)[] = [];
+      await assert.rejects(
+        store.takeover({ above: 0, epochs: [] }, NOBODY, (current) => {
+          seen.push(current?.version ?? null);
+          throw refusal;
+        }),
+        (thrown) => thrown === refusal,
+      );
+      assert.deepEqual(seen, [null]);
+
+      await store.commit(assign("acme", "b"), NOBODY);
+      // Each wants version 1 to be current, and only one of them can have it.
+      const results = await Promise.allSettled(
+        Array.from({ length: 20 }, (_, n) =>
+          [store, other][n % 2]!.takeover(
+            { above: 0, epochs: [] },
+            NOBODY,
+            (current) => {
+              if (current?.version !== 1) throw refusal;
+            },
+          )),
+      );
+      const done = results.filter(({ status }) => status === "fulfilled");
+      assert.equal(done.length, 1);
+      for (const result of results) {
+        if (result.status === "rejected") assert.equal(result.reason, refusal);
+      }
+      assert.equal((await store.head()).version, 2);
+    },
+  );
+
+  test(
+    "newest() answers a head and its version, whatever is committed meanwhile",
+    async (store, place) => {
+      const other = await place.open();
+      let over = false;
+      async function commitOn(): Promise<void> {
+        for (let n = 0; n < 60; n++) {
+          await other.commit(assign(`c${n}`, "a"), NOBODY);
+        }
+        over = true;
+      }
+      const committing = commitOn();
+      while (!over) {
+        const { head, version } = await store.newest();
+        assert.equal(version?.version ?? 0, head.version);
+        assert.equal(version?.digest ?? null, head.digest);
+      }
+      await committing;
+      assert.equal((await store.newest()).head.version, 60);
+    },
+  );
 
   test("takeover() refuses an empty store and what is no version or epoch", async (store) => {
     await assert.rejects(

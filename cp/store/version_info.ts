@@ -1,6 +1,7 @@
 import type { Config } from "../../shared/config.ts";
 import {
   type Attribution,
+  type Edit,
   EmptyStore,
   type Head,
   type RouterRecord,
@@ -33,18 +34,19 @@ export function emptyHead(): Head {
   };
 }
 
-/**
- * The edit of a takeover: the contents stay.
- *
- * @throws {EmptyStore} if there are none.
- */
-export function currentContents(current: Version | null): Config {
-  if (current === null) {
-    throw new EmptyStore(
-      "Cannot take over: the store is empty, so there are no contents to commit",
-    );
-  }
-  return current.config;
+/** The edit of a takeover: the contents stay, once `check` has found nothing against it. */
+export function currentContents(
+  check: (current: Version | null) => void = () => {},
+): Edit {
+  return (current) => {
+    check(current);
+    if (current === null) {
+      throw new EmptyStore(
+        "Cannot take over: the store is empty, so there are no contents to commit",
+      );
+    }
+    return current.config;
+  };
 }
 
 /**
