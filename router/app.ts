@@ -16,7 +16,7 @@ import {
 } from "./routing_key.ts";
 import type { PlacementTraffic, Traffic } from "./traffic.ts";
 import { call } from "./upstream/call.ts";
-import { UpstreamError } from "./upstream/error.ts";
+import { UpstreamError, type UpstreamErrorKind } from "./upstream/error.ts";
 import type { Upstream, UpstreamConnection } from "./upstream/upstream.ts";
 
 /** How long parts of a request may take, in milliseconds. */
@@ -47,6 +47,10 @@ export interface AccessRecord {
   readonly requestId: string;
   /** What went wrong here or on the way to the placement. */
   readonly error: Error | null;
+  /** What of the way to the placement failed; null where that was not the matter. */
+  readonly kind: UpstreamErrorKind | null;
+  /** How long the endpoint was waited for in vain, in milliseconds. */
+  readonly waited: number | null;
 }
 
 /** What {@linkcode createApp} needs. */
@@ -156,7 +160,7 @@ class Forwarder {
       await fail(exchange, life, error);
     }
     if (life.endedAt === 0) life.endedAt = performance.now();
-    if (!exchange.bodyDone) await exchange.settle();
+    if (!exchange.bodySent) await exchange.settle();
     traffic.inFlight--;
     this.#finish(exchange, life);
   }
@@ -182,6 +186,7 @@ class Forwarder {
     life.route = route;
     life.version = config.version;
     life.traffic = cell.traffic;
+    life.traffic.inFlight++;
     const text = this.#requestText(exchange, head, { basePath, life });
     const connection = await call(cell, exchange, { head, text, timeouts });
     try {
@@ -189,9 +194,10 @@ class Forwarder {
     } finally {
       exchange.cancel = null;
       life.endedAt = performance.now();
+      // An endpoint may answer before it has taken the whole request; the next one would go in between.
       if (
         connection.head.reusable && connection.body.done &&
-        exchange.bodyDone && exchange.aborted === null
+        exchange.bodySent && exchange.aborted === null
       ) cell.release(connection, life.endedAt);
       else connection.close();
     }
@@ -235,12 +241,14 @@ class Forwarder {
     const status = exchange.status === 0 ? 499 : exchange.status;
     const milliseconds = life.endedAt - exchange.startedAt;
     life.traffic.request(status, milliseconds / 1000);
+    if (life.route !== null) life.traffic.inFlight--;
     const { accessLogLevel, accessLog } = this.#deps;
     if (
       accessLogLevel === "off" ||
       (accessLogLevel === "errors" && life.error === null)
     ) return;
     const head = exchange.fault === null ? exchange.head : null;
+    const failure = life.error instanceof UpstreamError ? life.error : null;
     accessLog({
       status,
       method: head?.method ?? "",
@@ -252,6 +260,8 @@ class Forwarder {
       client: exchange.peer,
       requestId: life.requestId,
       error: life.error,
+      kind: failure?.kind ?? null,
+      waited: failure?.waited ?? null,
     });
   }
 }
@@ -320,15 +330,17 @@ async function relayTunnel(
 }
 
 /** What came of the answer's body together with its head. */
-function firstPiece({ body, wire }: UpstreamConnection): Uint8Array | null {
+function firstPiece(
+  { body, wire, cell }: UpstreamConnection,
+): Uint8Array | null {
   try {
     const piece = body.take(wire);
     return piece.length === 0 ? null : piece;
   } catch (cause) {
-    throw new UpstreamError("Cannot take the beginning of an answer's body", {
-      kind: "malformed",
-      cause,
-    });
+    throw new UpstreamError(
+      `Cannot take the beginning of an answer's body of ${cell.endpoint.url}`,
+      { kind: "malformed", cause },
+    );
   }
 }
 
@@ -336,15 +348,15 @@ async function nextPiece(connection: UpstreamConnection): Promise<Uint8Array> {
   try {
     return await connection.body.next(connection.wire);
   } catch (cause) {
-    const kind = connection.timedOut
+    const kind = connection.timedOut !== null
       ? "stalled"
       : cause instanceof ProtocolError
       ? "malformed"
       : "cut";
-    throw new UpstreamError("Cannot take the rest of an answer's body", {
-      kind,
-      cause,
-    });
+    throw new UpstreamError(
+      `Cannot take the rest of an answer's body of ${connection.cell.endpoint.url}`,
+      { kind, waited: connection.timedOut, cause },
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import {
   request,
   TestRouter,
 } from "./testing.ts";
+import { connectEndpoint } from "./upstream/connect.ts";
 
 function urlOf(endpoint: RawEndpoint, base = ""): string {
   return `http://127.0.0.1:${endpoint.port}${base}`;
@@ -87,6 +88,16 @@ Deno.test("createApp() answers what it cannot route, and forwards nothing of it"
     [`GET /\r\n${h}${k}\r\n`, 400, true],
     [`GET / HTTP/1.0\r\n${h}${k}\r\n`, 505, true],
     [`GET / HTTP/2.0\r\n${h}${k}\r\n`, 505, true],
+    [`GET / HTTP/1.2\r\n${h}${k}\r\n`, 505, true],
+    ["GET / HTTP/1.0\r\n\r\n", 505, true],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, true],
+    ["POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nok", 505, true],
+    [`GET /a b HTTP/1.0\r\n${h}${k}\r\n`, 400, true],
+    [`G(T / HTTP/1.0\r\n${h}${k}\r\n`, 400, true],
+    [`GET / HTTP/1.0\r\n${h}A : b\r\n\r\n`, 400, true],
+    [`GET / HTTP/1.10\r\n${h}${k}\r\n`, 400, true],
+    [`GET / HTTP/11\r\n${h}${k}\r\n`, 400, true],
+    [`GET / HTTP/1.1 \r\n${h}${k}\r\n`, 400, true],
     [`GET / http/1.1\r\n${h}${k}\r\n`, 400, true],
     [`CONNECT a.example:443 HTTP/1.1\r\n${h}${k}\r\n`, 405, true],
     [`GET / HTTP/1.1\n${h}${k}\r\n`, 400, true],
@@ -149,6 +160,15 @@ Deno.test("createApp() answers what it cannot route, and forwards nothing of it"
     [`GET / HTTP/1.1\r\n${h}${k}A: ${"b".repeat(66000)}\r\n\r\n`, 431, true],
     [`GET /${"b".repeat(17000)} HTTP/1.1\r\n${h}${k}\r\n`, 414, true],
     [`GET /${"b".repeat(17000)}`, 414, true],
+    [`GET /${"b".repeat(100_000)}`, 414, true],
+    [`GET /${"b".repeat(100_000)} HTTP/1.1\r\n${h}${k}\r\n`, 414, true],
+    [
+      `GET /${"b".repeat(16_000)} HTTP/1.1\r\n${h}${k}A: ${
+        "b".repeat(66_000)
+      }\r\n\r\n`,
+      431,
+      true,
+    ],
   ];
   for (const [text, status, closed] of cases) {
     await using client = await router.connect();
@@ -315,6 +335,8 @@ Deno.test("createApp() answers 502 without the endpoint's address, and keeps the
     doesNotMatch(answer, new RegExp(`${port}|127\\.0\\.0\\.1`));
   }
   equal(router.traffic.of("cell").errors.get("refused"), 2);
+  equal(router.log[0]!.kind, "refused");
+  equal(router.log[0]!.waited, null);
   equal(router.log[0]!.error?.name, "UpstreamError");
 });
 
@@ -381,6 +403,10 @@ Deno.test("createApp() answers 504 where an endpoint does not begin", async () =
     /^HTTP\/1\.1 504 /,
   );
   equal(router.traffic.of("cell").errors.get("response_timeout"), 3);
+  for (const { kind, waited } of router.log) {
+    equal(kind, "response_timeout");
+    ok(waited !== null && waited > 50);
+  }
 });
 
 async function exchangeOpen(router: TestRouter, text: string): Promise<string> {
@@ -593,6 +619,11 @@ Deno.test("createApp() cuts an answer that falls silent, but not an event stream
   await plain.send(request());
   ok((await plain.rest()).endsWith("2\r\nab\r\n"));
   equal(router.traffic.of("cell").errors.get("stalled"), 1);
+  const { placement, kind, waited, error } = router.log[0]!;
+  equal(placement, "cell");
+  equal(kind, "stalled");
+  ok(waited !== null && waited > 40 && waited < 5000, String(waited));
+  ok(error!.message.includes(urlOf(endpoint)), error!.message);
   equal(router.traffic.inFlight, 1);
 });
 
@@ -806,6 +837,32 @@ Deno.test("createApp() lets a request end on the endpoint it began with", async 
   await client.send(request());
   match(await client.message(), /X-Config-Version: 8\r\n/);
   equal(next.requests.length, 1);
+});
+
+Deno.test("createApp() counts a request whose placement goes away while it connects", async () => {
+  const asked = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using endpoint = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(endpoint), {
+    upstream: {
+      connect: async (...args) => {
+        asked.resolve();
+        await go.promise;
+        return await connectEndpoint(...args);
+      },
+    },
+  });
+  await using client = await router.connect();
+  await client.send(request());
+  await asked.promise;
+  router.upstream.retain(new Map());
+  router.traffic.retain(new Map());
+  go.resolve();
+  match(await client.message(), /^HTTP\/1\.1 200 /);
+  await eventually(() => router.log.length === 1, "it is over");
+  equal(router.traffic.of("cell").requests[1], 1);
+  router.traffic.retain(new Map());
+  equal(router.traffic.of("cell").requests[1], 0);
 });
 
 Deno.test("createApp() answers all methods, also where another route stands beside its own", async () => {

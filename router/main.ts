@@ -11,6 +11,7 @@ import { firstConfig } from "./first_config.ts";
 import { Link } from "./link/link.ts";
 import type { Serving } from "./link/verdict.ts";
 import { Listener } from "./listen/listener.ts";
+import { readTlsIdentity, type TlsIdentity } from "./listen/tls_identity.ts";
 import { createMetrics } from "./metrics.ts";
 import { SavedConfigs } from "./saved_config.ts";
 import {
@@ -33,7 +34,7 @@ let uncaught = 0;
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
-  const settings = await readEnvironment();
+  const { settings, tls } = await readEnvironment();
   // Customers' traffic does not end because of an error that concerns one request or one timer. The
   // config is one immutable object, so there is no half-changed state to be afraid of.
   for (const type of ["unhandledrejection", "error"] as const) {
@@ -48,16 +49,25 @@ async function main(): Promise<void> {
     });
   }
   try {
-    await run(settings);
+    await run(settings, tls);
   } catch (error) {
     await fail(errorLine(error));
   }
 }
 
-/** The settings; with a mistake in them all mistakes are told, and the process ends. */
-async function readEnvironment(): Promise<RouterSettings> {
+/**
+ * The settings, and the certificate and key they name, null for plain HTTP. With a mistake in them all
+ * mistakes are told, and the process ends.
+ */
+async function readEnvironment(): Promise<
+  { settings: RouterSettings; tls: TlsIdentity | null }
+> {
   const env = Deno.env.toObject();
   const result = readRouterSettings(env);
+  const { identity: tls, problems } = await readTlsIdentity({
+    cert: env.ROUTER_TLS_CERT,
+    key: env.ROUTER_TLS_KEY,
+  });
   const given = result.ok ? result.settings : null;
   endLog = await openLog({
     level: given?.LOG_LEVEL ?? "info",
@@ -65,8 +75,9 @@ async function readEnvironment(): Promise<RouterSettings> {
   });
   // Nothing that runs later has any business with the environment.
   await Deno.permissions.revoke({ name: "env" });
-  if (!result.ok) {
-    for (const { name, detail } of result.problems) {
+  if (!result.ok || problems.length > 0) {
+    const wrong = result.ok ? problems : [...result.problems, ...problems];
+    for (const { name, detail } of wrong) {
       log.error("a setting is wrong", { setting: name, problem: detail });
     }
     return await fail("the settings are wrong");
@@ -77,10 +88,13 @@ async function readEnvironment(): Promise<RouterSettings> {
   for (const risk of settingsWarnings(result.settings)) {
     log.warn("a setting is risky", { risk });
   }
-  return result.settings;
+  return { settings: result.settings, tls };
 }
 
-async function run(settings: RouterSettings): Promise<void> {
+async function run(
+  settings: RouterSettings,
+  tls: TlsIdentity | null,
+): Promise<void> {
   const traffic = new Traffic();
   const sweepInterval = sweepMs(settings);
   const upstream = new Upstream({
@@ -118,7 +132,6 @@ async function run(settings: RouterSettings): Promise<void> {
     accessLog: logAccess,
   });
   const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
-  const tls = await tlsIdentity(settings);
   const listener = await listening(
     "data",
     settings.ROUTER_LISTEN,
@@ -277,25 +290,6 @@ function sweepMs(settings: RouterSettings): number {
   return Math.max(10, Math.min(1000, shortest / 4));
 }
 
-/** Certificate and key of the data listener; null for plain HTTP. */
-async function tlsIdentity(
-  { ROUTER_TLS_CERT: cert, ROUTER_TLS_KEY: key }: RouterSettings,
-): Promise<{ cert: string; key: string } | null> {
-  if (cert === undefined || key === undefined) return null;
-  return {
-    cert: await readSetting("ROUTER_TLS_CERT", cert),
-    key: await readSetting("ROUTER_TLS_KEY", key),
-  };
-}
-
-async function readSetting(name: string, path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    return await fail(`cannot read ${name} ${path}: ${errorLine(error)}`);
-  }
-}
-
 /** The names under which the admin listener may be asked, besides loopback ones. */
 function allowedHosts(settings: RouterSettings): ReadonlySet<string> {
   const { hostname } = settings.ROUTER_ADMIN_LISTEN;
@@ -305,12 +299,14 @@ function allowedHosts(settings: RouterSettings): ReadonlySet<string> {
 }
 
 function logAccess(record: AccessRecord): void {
-  const { requestId, milliseconds, error, ...rest } = record;
+  const { requestId, milliseconds, error, kind, waited, ...rest } = record;
   accessLog[error === null ? "info" : "warn"]("request", {
     ...rest,
     ms: Math.round(milliseconds * 1000) / 1000,
     request_id: requestId,
     ...(error === null ? {} : { error }),
+    ...(kind === null ? {} : { error_kind: kind }),
+    ...(waited === null ? {} : { waited_ms: Math.round(waited) }),
   });
 }
 

@@ -17,6 +17,7 @@ import {
   whole,
 } from "../shared/settings.ts";
 import { parseTrustedProxies, type TrustedProxies } from "./forwarding.ts";
+import { hasOwnMeaning } from "./http1/request_head.ts";
 import type { RoutingKeySource } from "./routing_key.ts";
 
 /** How a router runs (SPEC section 7); times are in milliseconds, sizes in bytes. */
@@ -50,7 +51,7 @@ const SHAPE = {
   ROUTER_STATE_DIR: text().optional(),
   ROUTER_KEY: parsed(
     keySource,
-    "header:<name of a header>, or host:{key}.<domain>",
+    "header:<name of a header with no meaning of its own>, or host:{key}.<domain>",
   ).default({ kind: "header", name: "x-routing-key" }),
   ROUTER_CONNECT_TIMEOUT: duration().default(5000),
   ROUTER_RESPONSE_TIMEOUT: duration().default(30_000),
@@ -70,20 +71,11 @@ const SHAPE = {
   ROUTER_ACCESS_LOG: oneOf(["errors", "all", "off"]).default("errors"),
 };
 
-/** Header names that cannot name a customer: they frame the message, or say where it goes. */
+/** Header names that cannot name a customer, besides those with a meaning for the router itself. */
 const NO_KEY_HEADERS = new Set([
-  "connection",
-  "content-length",
-  "host",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "proxy-authorization",
   "proxy-authenticate",
-  "proxy-connection",
-  "expect",
+  "proxy-authorization",
+  "trailer",
 ]);
 
 /** Reads the router's settings, or says all that is wrong with them. */
@@ -181,7 +173,9 @@ function keySource(value: string): RoutingKeySource | undefined {
   const header = /^header:([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})$/.exec(value);
   if (header !== null) {
     const name = header[1]!.toLowerCase();
-    return NO_KEY_HEADERS.has(name) ? undefined : { kind: "header", name };
+    return NO_KEY_HEADERS.has(name) || hasOwnMeaning(name)
+      ? undefined
+      : { kind: "header", name };
   }
   const host = /^host:\{key\}((?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+)$/i
     .exec(value);

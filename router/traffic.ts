@@ -18,6 +18,8 @@ export class PlacementTraffic {
   /** From a request's head to the end of its answer, in seconds. */
   readonly duration: Histogram = new Histogram(SECONDS_BOUNDS);
   readonly errors: Map<UpstreamErrorKind, number> = new Map();
+  /** Requests being worked on. */
+  inFlight = 0;
   /** Connections that carry a request. */
   active = 0;
   /** Connections that wait for one. */
@@ -73,10 +75,15 @@ export class Traffic {
     return this.#placements.values();
   }
 
-  /** Forgets placements that a config no longer names and that no connection is open to. */
+  /**
+   * Forgets placements that a config no longer names and that nobody uses: no connection is open to
+   * them, and no request under way has yet to be counted.
+   */
   retain(placements: { has(name: string): boolean }): void {
-    for (const [name, { active, idle }] of this.#placements) {
-      if (name !== "" && !placements.has(name) && active + idle === 0) {
+    for (const [name, { inFlight, active, idle }] of this.#placements) {
+      if (
+        name !== "" && !placements.has(name) && inFlight + active + idle === 0
+      ) {
         this.#placements.delete(name);
       }
     }

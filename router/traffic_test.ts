@@ -17,10 +17,12 @@ Deno.test("Traffic.retain() forgets placements that are gone and unused", () => 
   traffic.of("kept").request(200, 0);
   traffic.of("gone").request(200, 0);
   traffic.of("busy").active = 1;
+  traffic.of("asked").inFlight = 1;
   traffic.retain(new Set(["kept"]));
   deepEqual([...traffic.placements()].map((each) => each.placement), [
     "",
     "kept",
     "busy",
+    "asked",
   ]);
 });

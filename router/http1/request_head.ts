@@ -35,10 +35,25 @@ const NAMES = [
   "x-request-id",
 ];
 
+/** Fields that no twin with `_` for `-` may stand beside, whoever sent it. */
+const TWINLESS = [
+  "keep-alive",
+  "content-length",
+  "transfer-encoding",
+  "proxy-connection",
+  "x-request-id",
+];
+
 /** What a client cannot have removed by naming it in `Connection`. */
 const PROTECTED = ["host", "content-length", "authorization", "cookie"];
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** Whether a field's name, in lower case, belongs to a field with a meaning of its own, or is its twin with `_`. */
+export function hasOwnMeaning(name: string): boolean {
+  const plain = name.replaceAll("_", "-");
+  return NAMES.includes(plain) || plain.startsWith("x-forwarded-");
+}
 
 /** How request heads are read: what does not change from request to request. */
 export class RequestRules {
@@ -52,7 +67,7 @@ export class RequestRules {
   constructor(keyField: string | null) {
     if (
       keyField !== null &&
-      (!TOKEN.test(keyField) || NAMES.includes(keyField.toLowerCase()))
+      (!TOKEN.test(keyField) || hasOwnMeaning(keyField.toLowerCase()))
     ) {
       throw new TypeError(
         `Cannot read the routing key from the field ${
@@ -103,6 +118,8 @@ export class RequestHead implements FieldSink {
   #connection = "";
   #upgrade = "";
   #hosts = 0;
+  /** The version, where it is another than HTTP/1.1. */
+  #otherVersion = "";
 
   constructor(rules: RequestRules) {
     this.rules = rules;
@@ -124,6 +141,12 @@ export class RequestHead implements FieldSink {
     const lineEnd = text.indexOf("\r\n");
     const authority = this.#readLine(text, lineEnd);
     this.fields = scanFields(text, lineEnd + 2, this);
+    if (this.#otherVersion !== "") {
+      throw new ProtocolError(
+        `Cannot speak ${this.#otherVersion}: HTTP/1.1 is spoken here`,
+        505,
+      );
+    }
     if (this.#hosts !== 1) {
       throw new ProtocolError(
         `Cannot take a request with ${this.#hosts} Host fields: it takes exactly one`,
@@ -154,7 +177,7 @@ export class RequestHead implements FieldSink {
         false;
     this.requestId = this.forwardedFor = this.forwardedProto = "";
     this.forwardedHost = this.via = this.otherForwarding = "";
-    this.#connection = this.#upgrade = "";
+    this.#connection = this.#upgrade = this.#otherVersion = "";
   }
 
   /** Reads the request line; answers the authority of an absolute target, null for another form. */
@@ -172,19 +195,14 @@ export class RequestHead implements FieldSink {
       throw new ProtocolError("Cannot take a method that is not a token");
     }
     this.method = method;
-    if (end - last !== 9 || !text.startsWith("HTTP/1.1", last + 1)) {
-      const version = text.slice(last + 1, end);
-      if (/^HTTP\/[0-9]\.[0-9]$/.test(version)) {
-        throw new ProtocolError(
-          `Cannot speak ${version}: HTTP/1.1 is spoken here`,
-          505,
-        );
-      }
-      throw new ProtocolError(
-        "Cannot take a request line that does not end in an HTTP version",
-      );
-    }
     const target = text.slice(first + 1, last);
+    if (end - last !== 9 || !text.startsWith("HTTP/1.1", last + 1)) {
+      this.#readVersion(text.slice(last + 1, end));
+      if (!isPlainTarget(target)) {
+        throw new ProtocolError("Cannot take a target with a space in it");
+      }
+      return null;
+    }
     if (method === "CONNECT") {
       throw new ProtocolError("Cannot open a tunnel by CONNECT", 405);
     }
@@ -195,6 +213,19 @@ export class RequestHead implements FieldSink {
     const parsed = parseTarget(method, target);
     this.target = parsed.target;
     return parsed.authority;
+  }
+
+  /**
+   * Notes a version other than HTTP/1.1: it is refused when the rest of the head has been found sound,
+   * since what is malformed is so in every version.
+   */
+  #readVersion(version: string): void {
+    if (!/^HTTP\/[0-9]\.[0-9]$/.test(version)) {
+      throw new ProtocolError(
+        "Cannot take a request line that does not end in an HTTP version",
+      );
+    }
+    this.#otherVersion = version;
   }
 
   /** Takes one field; see {@linkcode FieldSink}. */
@@ -237,8 +268,9 @@ export class RequestHead implements FieldSink {
           trimmed(text, from, to).toLowerCase() === "100-continue";
         return false;
       case "x-request-id":
-        this.requestId ||= trimmed(text, from, to);
-        // An empty one would stand beside the one that is made.
+        // The first that is not empty goes on; others would stand beside it, or beside the one that is made.
+        if (this.requestId !== "") return true;
+        this.requestId = trimmed(text, from, to);
         return this.requestId === "";
       case "x-forwarded-for":
         this.forwardedFor = join(this.forwardedFor, trimmed(text, from, to));
@@ -277,6 +309,7 @@ export class RequestHead implements FieldSink {
     if (keyField !== null && twin === keyField.replaceAll("_", "-")) {
       return true;
     }
+    if (TWINLESS.includes(twin)) return true;
     if (FORWARDING.includes(twin)) {
       this.otherForwarding += `${text.slice(from - 1 - name.length, from)}${
         text.slice(from, to)

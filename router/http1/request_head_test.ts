@@ -23,6 +23,33 @@ Deno.test("RequestHead.read() keeps fields byte for byte and in order", () => {
   equal(head.fields, "hOST:\t a \r\nX-A:1\r\nX-B:\t\xff \r\nx-key: k\r\n");
 });
 
+Deno.test("RequestHead.read() lets one X-Request-Id go on at most", () => {
+  for (
+    const [fields, id, kept] of [
+      ["X-Request-Id: a\r\nX-Request-Id: b\r\n", "a", "X-Request-Id: a\r\n"],
+      ["X-Request-Id: \r\nx-request-id: b\r\n", "b", "x-request-id: b\r\n"],
+      ["X-Request-Id: a\r\nX-Request-Id:\r\n", "a", "X-Request-Id: a\r\n"],
+      ["X-Request-Id:\r\nX_Request_Id: b\r\n", "", ""],
+    ] as const
+  ) {
+    const head = read(`GET / HTTP/1.1\r\nHost: a\r\n${fields}`);
+    equal(head.requestId, id);
+    equal(head.fields, `Host: a\r\n${kept}`);
+  }
+});
+
+Deno.test("RequestHead.read() drops twins of the fields that frame a message", () => {
+  const head = read(
+    "POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 3\r\nTRANSFER_Encoding: chunked\r\nKeep_Alive: 1\r\nProxy_Connection: a\r\nContent-Length: 2\r\nContent_Type: a\r\n",
+  );
+  equal(
+    head.fields,
+    "Host: a\r\nContent-Length: 2\r\nContent_Type: a\r\n",
+  );
+  equal(head.contentLength, 2);
+  equal(head.chunked, false);
+});
+
 Deno.test("RequestHead.read() forgets the request before", () => {
   const head = new RequestHead(RULES);
   head.read(

@@ -64,6 +64,12 @@ export class Wire {
     return null;
   }
 
+  /** For how long what is {@linkcode Wire.overdue} has been seen waiting, in milliseconds. */
+  waited(now: number): number {
+    return now -
+      (this.#writePatience !== Infinity ? this.#writeSince : this.#readSince);
+  }
+
   /**
    * Tells if a peer that has ended its side is gone altogether. After a FIN a read says nothing of a
    * reset any more, but a write of nothing fails.
@@ -101,6 +107,7 @@ export class Wire {
    * Reads more bytes behind those there are. The buffer may not be {@linkcode Wire.full}.
    *
    * @returns false when the peer has sent its last.
+   * @throws if the connection breaks, or is closed meanwhile.
    */
   async fill(): Promise<boolean> {
     if (this.ended) return false;
@@ -110,6 +117,10 @@ export class Wire {
       count = await pending;
     } finally {
       this.#pending = null;
+    }
+    // What came just before the close is nobody's any more.
+    if (this.closed) {
+      throw new Error("Cannot read on: the connection is closed");
     }
     if (count === null) {
       this.ended = true;
@@ -143,18 +154,27 @@ export class Wire {
     (this.#pending ??= this.#read()).then(disturbed, disturbed);
   }
 
-  /** Goes on in a buffer of a pool, if that is larger and no read is under way. */
+  /**
+   * Goes on in a buffer of a pool, if that is larger and no read is under way. Every write of bytes in
+   * the buffer there was must have ended.
+   */
   grow(pool: BufferPool): void {
-    if (this.#pending !== null || pool.size <= this.bytes.length) return;
+    if (
+      this.closed || this.#pending !== null || pool.size <= this.bytes.length
+    ) return;
     const next = pool.take();
     next.set(this.bytes.subarray(this.start, this.end), HEADROOM);
     this.#moveTo(next, pool);
   }
 
-  /** Gives a lent buffer back, if what is left fits in the wire's own and no read is under way. */
+  /**
+   * Gives a lent buffer back, if what is left fits in the wire's own and no read is under way. Every
+   * write of bytes in it must have ended: the platform reads the memory of a write that waits when the
+   * peer makes room, and would send what the next borrower has put there.
+   */
   shrink(): void {
     if (
-      this.#pool === null || this.#pending !== null ||
+      this.#pool === null || this.closed || this.#pending !== null ||
       this.available > this.#own.length - HEADROOM - TAILROOM
     ) return;
     this.#own.set(this.bytes.subarray(this.start, this.end), HEADROOM);
@@ -216,11 +236,11 @@ export class Wire {
       if (!fits) await this.write(body!, patience);
       this.#writePatience = Infinity;
     } catch (error) {
+      // What becomes of the memory of a write that failed is the platform's affair: it is not lent again.
       this.broken = true;
       throw error;
-    } finally {
-      HEAD_BUFFERS.give(scratch);
     }
+    HEAD_BUFFERS.give(scratch);
   }
 
   /** Says that nothing more will be written; a connection that is gone already is no error. */
@@ -233,7 +253,10 @@ export class Wire {
     }
   }
 
-  /** Ends the connection; more than once is the same as once. */
+  /**
+   * Ends the connection; more than once is the same as once. A lent buffer is left to the garbage
+   * collector: a read may be under way in it, and a write of its bytes to another connection.
+   */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -243,10 +266,7 @@ export class Wire {
     } catch {
       // Closed by the platform already.
     }
-    // A read under way still owns a lent buffer, so that one is left to the garbage collector.
-    if (this.#pool !== null && this.#pending === null) {
-      this.#moveTo(this.#own, null);
-    } else this.#pool = null;
+    this.#pool = null;
     this.start = this.end = HEADROOM;
   }
 }

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { equal } from "node:assert/strict";
+import { equal, notEqual, rejects } from "node:assert/strict";
 import { BufferPool } from "./buffers.ts";
 import { MemoryTransport } from "./testing.ts";
 import { Wire } from "./wire.ts";
@@ -41,7 +41,18 @@ Deno.test("Wire.grow() and shrink() keep the bytes that are there", async () => 
   equal(wire.bytes.toString("latin1", wire.start, wire.end), "bc");
 });
 
-Deno.test("Wire.close() is the same twice as once, and gives a lent buffer back", () => {
+Deno.test("Wire.fill() rejects where the connection is closed meanwhile", async () => {
+  const wire = new Wire(
+    new MemoryTransport([Buffer.from("a")]),
+    Buffer.alloc(64),
+  );
+  const filled = wire.fill();
+  wire.close();
+  await rejects(filled, /closed/);
+  equal(wire.available, 0);
+});
+
+Deno.test("Wire.close() is the same twice as once, and keeps a lent buffer from being lent again", () => {
   const pool = new BufferPool(256, 1);
   const transport = new MemoryTransport([]);
   const wire = new Wire(transport, Buffer.alloc(64));
@@ -50,5 +61,5 @@ Deno.test("Wire.close() is the same twice as once, and gives a lent buffer back"
   wire.close();
   wire.close();
   equal(transport.closed, true);
-  equal(pool.take(), lent);
+  notEqual(pool.take(), lent);
 });

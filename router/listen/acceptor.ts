@@ -8,8 +8,8 @@ const ACCEPT_PAUSE = 50;
 export interface Arrivals {
   /** A connection is ready to be served; `peer` is its client's address. */
   arrived(transport: Transport, peer: string): void;
-  /** A connection could not be accepted. */
-  failed(): void;
+  /** A connection could not be accepted, for this reason. */
+  failed(reason: unknown): void;
 }
 
 /** Where connections come from. */
@@ -52,10 +52,10 @@ export class TcpAcceptor implements Acceptor {
         const conn = await this.#listener.accept();
         conn.setNoDelay(true);
         arrivals.arrived(conn, plainAddress(conn.remoteAddr.hostname));
-      } catch {
+      } catch (error) {
         if (this.#stopping) return;
         // The platform's own iteration ends for good at the limit of open descriptors.
-        arrivals.failed();
+        arrivals.failed(error);
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
       }
     }

@@ -119,16 +119,24 @@ export class Client {
       const head = takeHead(wire, seen);
       if (head !== null) return head;
     } catch (error) {
-      if (error instanceof ProtocolError) return error;
-      throw error;
+      if (!(error instanceof ProtocolError)) throw error;
+      // Where it is the line that makes the head too large, that is what helps its sender.
+      return error.status === 431 && this.#lineTooLong()
+        ? requestLineTooLong()
+        : error;
     }
-    const line = wire.bytes.subarray(
-      wire.start,
-      wire.start + MAX_REQUEST_LINE_BYTES + 2,
+    return this.#lineTooLong() ? requestLineTooLong() : null;
+  }
+
+  /** Whether what there is begins with a line over the limit. */
+  #lineTooLong(): boolean {
+    const { bytes, start, available } = this.#wire;
+    if (available <= MAX_REQUEST_LINE_BYTES) return false;
+    const line = bytes.subarray(
+      start,
+      start + Math.min(available, MAX_REQUEST_LINE_BYTES + 2),
     );
-    return wire.available > MAX_REQUEST_LINE_BYTES && !line.includes("\r\n")
-      ? requestLineTooLong()
-      : null;
+    return !line.includes("\r\n");
   }
 
   /** Reads on until there is a head; null where none comes. */

@@ -71,6 +71,7 @@ export class Exchange {
   #head: RequestHead | null = null;
   #body: Body | null = null;
   #pump: Promise<void> | null = null;
+  #pumping = false;
   #discarding = false;
 
   constructor(
@@ -130,6 +131,11 @@ export class Exchange {
     return this.#body === null || this.#body.done;
   }
 
+  /** Whether nothing is left to do for the body: its last byte was read, and no piece of it is being sent. */
+  get bodySent(): boolean {
+    return this.bodyDone && !this.#pumping;
+  }
+
   /** Decides whether the connection ends with this request, as the answer's head must tell. */
   endsConnection(): boolean {
     // A client that waits for `100 Continue` may or may not send its body after another answer, so
@@ -186,6 +192,7 @@ export class Exchange {
     const { client } = this;
     const body = this.#body!;
     let drained = 0;
+    this.#pumping = true;
     try {
       while (!body.done) {
         if (!this.#discarding) {
@@ -211,6 +218,8 @@ export class Exchange {
       if (error instanceof ProtocolError) this.abort("malformed", error);
       else this.abort("gone");
       if (error instanceof CutBodyError) client.close();
+    } finally {
+      this.#pumping = false;
     }
   }
 
@@ -239,9 +248,13 @@ export class Exchange {
     return this.#discarding;
   }
 
-  /** After the answer: reads what is left of the body, within limits, so that the connection can be kept. */
+  /**
+   * After the answer: reads what is left of the body, within limits, so that the connection can be kept.
+   * When it resolves, nothing of this request is under way any more. The connection that the body was
+   * sent to must be closed, or a piece that waits there would be waited for.
+   */
   async settle(): Promise<void> {
-    if (this.bodyDone) return;
+    if (this.bodySent) return;
     this.#discarding = true;
     if (this.client.closed) {
       await this.#pump;

@@ -1,14 +1,20 @@
+import { type Logger, logger } from "../../shared/log.ts";
 import type { Transport } from "../http1/transport.ts";
 import { type Refusal, refusalText } from "../refusal.ts";
-import type { RefusalReason, Traffic } from "../traffic.ts";
+import type { Traffic } from "../traffic.ts";
 import { type Acceptor, type Arrivals, TcpAcceptor } from "./acceptor.ts";
 import { type App, Client, type ClientHost } from "./client.ts";
-import { TlsAcceptor, type TlsIdentity } from "./tls_acceptor.ts";
+import { RareWarning } from "./rare_warning.ts";
+import { TlsAcceptor } from "./tls_acceptor.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 
 /** The most refused connections that are told why at a time, and the most TLS handshakes; others are just closed. */
 const MAX_BACKLOG = 256;
 /** How long a refused connection may take to read its answer, in milliseconds. */
 const REFUSAL_TIME = 1000;
+
+/** What is told of when it is reached. */
+type Limit = "max_connections" | "max_per_address" | "accept";
 
 const TOO_MANY: Refusal = {
   kind: "too-many-connections",
@@ -40,6 +46,8 @@ export interface ListenOptions {
    * @default {1_000}
    */
   readonly sweepInterval?: number;
+  /** Where the limits that are reached are told of. */
+  readonly log?: Logger;
 }
 
 /** The data listener: takes clients' connections, and serves HTTP/1.1 on each. */
@@ -57,6 +65,8 @@ export class Listener implements ClientHost, Arrivals {
   #timer: ReturnType<typeof setInterval>;
   #stopped: Promise<void> | null = null;
   #emptied: (() => void) | null = null;
+  #lastFailure: unknown;
+  readonly #warnings: Readonly<Record<Limit, RareWarning>>;
 
   /**
    * Listens on an address.
@@ -91,6 +101,7 @@ export class Listener implements ClientHost, Arrivals {
     this.headerTimeout = options.headerTimeout;
     this.keepAliveTimeout = options.keepAliveTimeout;
     this.idleTimeout = options.idleTimeout;
+    this.#warnings = this.#limitWarnings(options.log ?? logger("listener"));
     this.#timer = setInterval(
       () => this.#sweep(performance.now()),
       options.sweepInterval ?? 1000,
@@ -140,6 +151,7 @@ export class Listener implements ClientHost, Arrivals {
     const reason = this.stopping ? "stopping" : this.#refusalReason(peer);
     if (reason !== null) {
       this.#options.traffic.refused[reason]++;
+      if (reason !== "stopping") this.#reached(reason);
       void this.#refuse(transport);
       return;
     }
@@ -148,11 +160,46 @@ export class Listener implements ClientHost, Arrivals {
   }
 
   /** Counts a connection that could not be taken; see {@linkcode Arrivals}. */
-  failed(): void {
+  failed(reason: unknown): void {
     this.#options.traffic.acceptErrors++;
+    this.#lastFailure = reason;
+    this.#reached("accept");
   }
 
-  #refusalReason(peer: string): RefusalReason | null {
+  #reached(limit: Limit): void {
+    this.#warnings[limit].happened(performance.now());
+  }
+
+  #limitWarnings(log: Logger): Record<Limit, RareWarning> {
+    const { maxConnections, maxConnectionsPerAddress } = this.#options;
+    return {
+      max_connections: new RareWarning((refused) =>
+        log.warn("connections are refused: the most allowed are open", {
+          limit: maxConnections,
+          refused,
+        })
+      ),
+      max_per_address: new RareWarning((refused) =>
+        log.warn(
+          "connections are refused: the most allowed of one address are open",
+          { limit: maxConnectionsPerAddress, refused },
+        )
+      ),
+      accept: new RareWarning((failures) =>
+        log.warn(
+          "connections cannot be accepted; at the limit of open files, that limit should be raised",
+          {
+            failures,
+            connections: this.#clients.size,
+            limit: maxConnections,
+            error: this.#lastFailure,
+          },
+        )
+      ),
+    };
+  }
+
+  #refusalReason(peer: string): Exclude<Limit, "accept"> | null {
     const { maxConnections, maxConnectionsPerAddress } = this.#options;
     if (this.#clients.size >= maxConnections) return "max_connections";
     if (
@@ -204,6 +251,7 @@ export class Listener implements ClientHost, Arrivals {
 
   #sweep(now: number): void {
     this.#acceptor.sweep(now);
+    for (const warning of Object.values(this.#warnings)) warning.sweep(now);
     for (const client of this.#clients) client.sweep(now);
     for (const [transport, by] of this.#refusals) {
       if (now > by) {

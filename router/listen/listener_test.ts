@@ -1,4 +1,4 @@
-import { equal, match, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { connect } from "node:tls";
 import {
   AnsweringEndpoint,
@@ -80,6 +80,40 @@ Deno.test("Listener refuses connections over its limits", async () => {
   await fourth.send(request());
   match(await fourth.message(), /no-config/);
   second.close();
+});
+
+Deno.test("Listener tells of a limit that is reached, once", async () => {
+  const told: unknown[] = [];
+  const quiet = () => {};
+  await using router = new TestRouter(null, {
+    listen: {
+      maxConnections: 1,
+      log: {
+        debug: quiet,
+        info: quiet,
+        warn: (message, properties) => told.push([message, properties]),
+        error: quiet,
+      },
+    },
+  });
+  await using _first = await router.connect();
+  await eventually(() => router.listener.connections === 1, "it is taken");
+  for (let i = 0; i < 3; i++) {
+    await using refused = await router.connect();
+    match(await refused.rest(), /^HTTP\/1\.1 503 /);
+  }
+  for (let i = 0; i < 3; i++) router.listener.failed(new Error("EMFILE"));
+  equal(router.traffic.acceptErrors, 3);
+  deepEqual(told, [
+    ["connections are refused: the most allowed are open", {
+      limit: 1,
+      refused: 1,
+    }],
+    [
+      "connections cannot be accepted; at the limit of open files, that limit should be raised",
+      { failures: 1, connections: 1, limit: 1, error: new Error("EMFILE") },
+    ],
+  ]);
 });
 
 Deno.test("Listener limits the connections of one address", async () => {

@@ -1,15 +1,9 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type Server } from "node:tls";
 import { plainAddress } from "../forwarding.ts";
 import { TlsTransport } from "../http1/tls_transport.ts";
 import type { Acceptor, Arrivals } from "./acceptor.ts";
-
-/** A certificate and its key, in PEM. */
-export interface TlsIdentity {
-  readonly cert: string;
-  readonly key: string;
-}
+import { checkIdentity, type TlsIdentity } from "./tls_identity.ts";
 
 /** How {@linkcode TlsAcceptor.listen} listens. */
 export interface TlsOptions extends TlsIdentity {
@@ -73,7 +67,7 @@ export class TlsAcceptor implements Acceptor {
 
   start(arrivals: Arrivals): void {
     const server = this.#server;
-    server.on("error", () => arrivals.failed());
+    server.on("error", (error: Error) => arrivals.failed(error));
     server.on("connection", (socket) => this.#begin(socket, arrivals));
     server.on("tlsClientError", (_error, socket) => socket.destroy());
     server.on("secureConnection", (socket) => {
@@ -89,8 +83,11 @@ export class TlsAcceptor implements Acceptor {
   #begin(socket: Socket, arrivals: Arrivals): void {
     // Nobody else listens to a raw socket's errors, and one unheard would end the process.
     socket.on("error", () => {});
-    if (this.#handshakes.size >= this.#options.maxHandshakes) {
-      arrivals.failed();
+    const { maxHandshakes } = this.#options;
+    if (this.#handshakes.size >= maxHandshakes) {
+      arrivals.failed(
+        new Error(`${maxHandshakes} TLS handshakes are under way`),
+      );
       socket.destroy();
       return;
     }
@@ -119,22 +116,6 @@ export class TlsAcceptor implements Acceptor {
     // The server's own end would wait for all its connections, which have a grace of their own.
     this.#server.close();
     return Promise.resolve();
-  }
-}
-
-/** The platform notices a wrong key only when the first client comes. */
-function checkIdentity({ cert, key }: TlsIdentity): void {
-  let fits;
-  try {
-    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-  } catch (cause) {
-    throw new TypeError(
-      "Cannot serve TLS: the certificate or its key is not PEM that can be read",
-      { cause },
-    );
-  }
-  if (!fits) {
-    throw new TypeError("Cannot serve TLS: the key is not the certificate's");
   }
 }
 

@@ -50,6 +50,7 @@ export async function call(
     const reused = connection !== null;
     try {
       connection ??= await open(cell, exchange);
+      if (exchange.aborted !== null) throw abandoned();
       exchange.cancel = connection.cancel;
       if (bodyless) {
         await connection.wire.send(text, null, timeouts.idle);
@@ -67,13 +68,13 @@ export async function call(
       return connection;
     } catch (error) {
       const silent = connection === null || !connection.answering;
-      const timedOut = connection?.timedOut === true;
+      const timedOut = connection?.timedOut ?? null;
       connection?.close();
       connection = null;
       if (exchange.aborted !== null || exchange.client.broken) throw error;
       const failure = upstreamError(error, cell, timedOut);
       const again = failure.retryable ||
-        (repeatable && reused && silent && !timedOut &&
+        (repeatable && reused && silent && timedOut === null &&
           failure.kind === "reset");
       if (!first || !again) throw failure;
     }
@@ -86,12 +87,11 @@ async function open(
 ): Promise<UpstreamConnection> {
   const controller = new AbortController();
   exchange.cancel = () => controller.abort();
-  const connection = await cell.connect(controller.signal);
-  if (exchange.aborted !== null) {
-    connection.close();
-    throw controller.signal.reason;
-  }
-  return connection;
+  return await cell.connect(controller.signal);
+}
+
+function abandoned(): Error {
+  return new Error("Cannot go on with a request that was given up");
 }
 
 async function sendWithBody(
@@ -205,19 +205,19 @@ async function pass(
     null,
     timeouts.idle,
   );
-  if (exchange.bodyDone) wire.awaitBytes(timeouts.response);
+  if (exchange.bodySent) wire.awaitBytes(timeouts.response);
 }
 
 /** What an error on the way to the head of an answer means. */
 function upstreamError(
   error: unknown,
   cell: Cell,
-  timedOut: boolean,
+  timedOut: number | null,
 ): UpstreamError {
-  if (timedOut) {
+  if (timedOut !== null) {
     return new UpstreamError(
       `Cannot wait longer for an answer of ${cell.endpoint.url}`,
-      { kind: "response_timeout", cause: error },
+      { kind: "response_timeout", waited: timedOut, cause: error },
     );
   }
   if (error instanceof UpstreamError) return error;

@@ -47,6 +47,7 @@ export async function connectEndpoint(
         kind,
         source: errorCode(cause) === "EMFILE" ? "internal" : "upstream",
         retryable: kind === "refused",
+        waited: kind === "connect_timeout" ? options.timeout : null,
         cause,
       },
     );

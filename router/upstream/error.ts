@@ -27,13 +27,17 @@ export class UpstreamError extends Error {
   readonly source: UpstreamErrorSource;
   /** No byte of the request can have reached the endpoint, so sending it again repeats nothing. */
   readonly retryable: boolean;
+  /** How long was waited in vain, in milliseconds; null where waiting was not the matter. */
+  readonly waited: number | null;
 
+  /** `message` is for the log: it may tell the endpoint's address, which no answer does. */
   constructor(
     message: string,
     options: {
       kind: UpstreamErrorKind;
       source?: UpstreamErrorSource;
       retryable?: boolean;
+      waited?: number | null;
       cause?: unknown;
     },
   ) {
@@ -41,5 +45,6 @@ export class UpstreamError extends Error {
     this.kind = options.kind;
     this.source = options.source ?? "upstream";
     this.retryable = options.retryable ?? false;
+    this.waited = options.waited ?? null;
   }
 }

@@ -42,6 +42,12 @@ export interface UpstreamOptions {
   readonly sweepInterval?: number;
   /** Certificates trusted for https endpoints, in PEM; the system's roots if not given. */
   readonly caCerts?: readonly string[];
+  /**
+   * Opens a connection.
+   *
+   * @default {connectEndpoint}
+   */
+  readonly connect?: typeof connectEndpoint;
 }
 
 /** A connection to an endpoint, with the answer that is being read from it. */
@@ -54,8 +60,8 @@ export class UpstreamConnection {
   answering = false;
   /** The head of its final answer was read. */
   committed = false;
-  /** A deadline of the wire has passed, and ended it. */
-  timedOut = false;
+  /** A deadline of the wire has passed, and ended it: after this many milliseconds; null otherwise. */
+  timedOut: number | null = null;
   /** When it became idle, in milliseconds of `performance.now()`; -1 while it carries a request. */
   idleSince = -1;
 
@@ -120,11 +126,8 @@ export class Cell {
    * @throws the reason of `signal`, if that is aborted.
    */
   async connect(signal: AbortSignal): Promise<UpstreamConnection> {
-    const transport = await connectEndpoint(
-      this.endpoint,
-      signal,
-      this.#owner.connecting,
-    );
+    const { connect, connecting } = this.#owner;
+    const transport = await connect(this.endpoint, signal, connecting);
     const wire = new Wire(transport, ownBuffer());
     const connection = new UpstreamConnection(this, wire);
     this.#owner.connections.add(connection);
@@ -138,8 +141,7 @@ export class Cell {
     wire.shrink();
     if (
       this.retired || wire.closed || wire.broken || wire.ended ||
-      wire.available > 0 ||
-      !this.#owner.hasRoom(this.#idle.length)
+      wire.available > 0 || !this.#makeRoom()
     ) {
       connection.close();
       return;
@@ -151,6 +153,17 @@ export class Cell {
     this.traffic.idle++;
     this.#owner.idle++;
     wire.guard(connection.disturbed);
+  }
+
+  /**
+   * Ends the connection that has been idle longest, if there are too many. Were the new one ended, old
+   * ones that a POST does not take would keep fresh ones out, and each POST would open its own.
+   */
+  #makeRoom(): boolean {
+    if (this.#owner.hasRoom(this.#idle.length)) return true;
+    const [oldest] = this.#idle;
+    oldest?.close();
+    return oldest !== undefined;
   }
 
   /** Ends a connection, in whatever state. */
@@ -178,6 +191,7 @@ export class Cell {
 export class Upstream {
   /** All connections, idle or not. */
   readonly connections: Set<UpstreamConnection> = new Set();
+  readonly connect: typeof connectEndpoint;
   readonly connecting: ConnectOptions;
   /** How many connections are idle. */
   idle = 0;
@@ -195,6 +209,7 @@ export class Upstream {
     this.#maxIdle = options.maxIdle ?? 64;
     this.#maxIdleTotal = options.maxIdleTotal ?? 1024;
     this.#maxIdleTime = options.maxIdleTime ?? 15_000;
+    this.connect = options.connect ?? connectEndpoint;
     this.connecting = {
       timeout: options.connectTimeout ?? 5000,
       ...(options.caCerts === undefined ? {} : { caCerts: options.caCerts }),
@@ -255,7 +270,7 @@ export class Upstream {
       if (idleSince >= 0) {
         if (now - idleSince > this.#maxIdleTime) connection.close();
       } else if (wire.overdue(now) !== null) {
-        connection.timedOut = true;
+        connection.timedOut = wire.waited(now);
         connection.close();
       }
     }

@@ -47,6 +47,26 @@ Deno.test("Upstream keeps no more idle connections than allowed, and none too lo
   equal(router.traffic.of("cell").idle, 0);
 });
 
+Deno.test("Upstream keeps the connection used last where there is room for one", async () => {
+  await using endpoint = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(endpoint), {
+    upstream: { maxIdle: 1 },
+  });
+  const cell = router.upstream.cell(
+    router.active!.routes.find("acme").placement,
+  );
+  const { signal } = new AbortController();
+  const [first, second] = [
+    await cell.connect(signal),
+    await cell.connect(signal),
+  ];
+  cell.release(first, 0);
+  cell.release(second, 1);
+  equal(first.wire.closed, true);
+  equal(cell.take(Infinity), second);
+  deepEqual([cell.traffic.idle, cell.traffic.active], [0, 1]);
+});
+
 Deno.test("Upstream.retain() ends the connections to endpoints that are gone", async () => {
   await using old = new AnsweringEndpoint();
   await using router = new TestRouter(urlOf(old));
