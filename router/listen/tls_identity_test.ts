@@ -3,7 +3,7 @@ import { TEST_CERT, TEST_KEY } from "../upstream/testing.ts";
 import { readTlsIdentity } from "./tls_identity.ts";
 
 Deno.test("readTlsIdentity() reads both files, or tells all that is wrong with them", async () => {
-  const folder = await Deno.makeTempDir({ dir: "data" });
+  const folder = await Deno.makeTempDir();
   try {
     const cert = `${folder}/cert.pem`;
     const key = `${folder}/key.pem`;
