@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import {
   duration,
   flag,
@@ -86,20 +86,17 @@ export type ControlPlaneSettings =
 export function readControlPlaneSettings(
   env: Readonly<Record<string, string>>,
 ): ControlPlaneSettings {
-  const result = readSettings(SHAPE, { env, prefix: "CP_" });
+  const result = readSettings(SHAPE, {
+    env,
+    prefix: "CP_",
+    check: crossProblems,
+  });
   if (!result.ok) {
-    // What is wrong between two settings is told as well, as far as each is right in itself.
-    const sound = readSound(env);
-    return {
-      ok: false,
-      problems: [...result.problems, ...crossProblems(sound)],
-      files: fileSettings(sound),
-    };
+    const { problems, sound } = result;
+    return { ok: false, problems, files: fileSettings(sound) };
   }
   const given = result.settings;
   const files = fileSettings(given);
-  const problems = crossProblems(given);
-  if (problems.length > 0) return { ok: false, problems, files };
   // The platform sets this one, and there its own database is the only one that lasts.
   const kv = given.CP_KV ??
     (env["DENO_DEPLOYMENT_ID"] === undefined ? "./data/cp.kv" : undefined);
@@ -135,16 +132,6 @@ function fileSettings(given: Given): FileSettings {
     seed: given.CP_SEED,
     maxConfigBytes: given.CP_MAX_CONFIG_BYTES ?? 128 * 2 ** 20,
   };
-}
-
-/** The settings that are right in themselves, where others are not. */
-function readSound(env: Readonly<Record<string, string>>): Given {
-  const sound: Record<string, string> = {};
-  for (const [name, schema] of Object.entries(SHAPE)) {
-    const value = env[name];
-    if (value && schema.safeParse(value).success) sound[name] = value;
-  }
-  return z.object(SHAPE).parse(sound);
 }
 
 function crossProblems(given: Given): SettingProblem[] {

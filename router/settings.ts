@@ -82,14 +82,12 @@ const NO_KEY_HEADERS = new Set([
 export function readRouterSettings(
   env: Readonly<Record<string, string>>,
 ): SettingsResult<RouterSettings> {
-  const result = readSettings(SHAPE, {
+  return readSettings(SHAPE, {
     env,
     prefix: "ROUTER_",
     mayBeEmpty: ["ROUTER_CP_URL"],
+    check: crossChecks,
   });
-  if (!result.ok) return result;
-  const problems = crossChecks(result.settings);
-  return problems.length === 0 ? result : { ok: false, problems };
 }
 
 function crossChecks(settings: RouterSettings): SettingProblem[] {

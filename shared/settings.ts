@@ -35,7 +35,12 @@ export type SettingsResult<T> =
     readonly settings: T;
     readonly unknown: readonly UnknownSetting[];
   }
-  | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+  | {
+    readonly ok: false;
+    readonly problems: readonly SettingProblem[];
+    /** The settings with the defaults in place of what is wrong in itself: to look for more problems, not to run with. */
+    readonly sound: T;
+  };
 
 /** Schemas whose values must not be shown, also not in an error. */
 const secrets = new WeakSet<z.ZodType>();
@@ -169,9 +174,11 @@ export const LOG_SETTINGS = {
 /**
  * Reads settings.
  *
- * @param shape one schema for each variable, by name.
+ * @param shape one schema for each variable, by name; each has a default or is optional.
  * @param options.prefix names in the environment with this prefix must be in `shape`, or are reported.
  * @param options.mayBeEmpty names whose empty value means something; any other empty value is an error.
+ * @param options.check finds what is wrong between settings, and what a single schema does not see; it
+ * runs also where single values are wrong, so that all problems are told at once.
  */
 export function readSettings<T extends z.ZodRawShape>(
   shape: T,
@@ -179,9 +186,10 @@ export function readSettings<T extends z.ZodRawShape>(
     env: Readonly<Record<string, string>>;
     prefix: string;
     mayBeEmpty?: readonly string[];
+    check?: (settings: z.output<z.ZodObject<T>>) => readonly SettingProblem[];
   },
 ): SettingsResult<z.output<z.ZodObject<T>>> {
-  const { env, prefix, mayBeEmpty = [] } = options;
+  const { env, prefix, mayBeEmpty = [], check = () => [] } = options;
   const names = Object.keys(shape);
   const given: Record<string, string> = {};
   const problems: SettingProblem[] = [];
@@ -196,29 +204,25 @@ export function readSettings<T extends z.ZodRawShape>(
     } else given[name] = value;
   }
   const result = z.object(shape).safeParse(given);
-  if (!result.success) {
-    for (const issue of result.error.issues) {
-      const name = String(issue.path[0]);
-      if (given[name] === undefined) {
-        if (env[name] === undefined) {
-          problems.push({ name, detail: `${name} is required.` });
-        }
-      } else {
-        const shown = isSecret(shape[name])
-          ? "its value"
-          : JSON.stringify(given[name]);
-        problems.push({
-          name,
-          detail: `${name} must be ${issue.message}; ${shown} is not.`,
-        });
-      }
-    }
+  for (const { path, message } of result.error?.issues ?? []) {
+    const name = String(path[0]);
+    const shown = isSecret(shape[name])
+      ? "its value"
+      : JSON.stringify(given[name]);
+    problems.push({
+      name,
+      detail: `${name} must be ${message}; ${shown} is not.`,
+    });
+    delete given[name];
   }
-  if (problems.length > 0 || !result.success) return { ok: false, problems };
+  const settings = result.data ?? z.object(shape).parse(given);
+  const wrong = new Set(problems.map(({ name }) => name));
+  problems.push(...check(settings).filter(({ name }) => !wrong.has(name)));
+  if (problems.length > 0) return { ok: false, problems, sound: settings };
   const unknown = Object.keys(env)
     .filter((name) => name.startsWith(prefix) && !names.includes(name))
     .map((name) => ({ name, nearest: nearest(name, names) }));
-  return { ok: true, settings: result.data, unknown };
+  return { ok: true, settings, unknown };
 }
 
 function isSecret(schema: unknown): boolean {

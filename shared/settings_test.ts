@@ -106,6 +106,22 @@ Deno.test("readSettings() lets a value be empty only where that means something"
   deepEqual(result.settings.T_LIST, []);
 });
 
+Deno.test("readSettings() checks settings against each other also where one is wrong", () => {
+  const options = {
+    env: { T_WAIT: "5", T_COUNT: "7", T_FLAG: "true" },
+    prefix: "T_",
+    check: ({ T_COUNT, T_WAIT }: { T_COUNT: number; T_WAIT: number }) => [
+      { name: "T_COUNT", detail: `${T_COUNT} is too many for ${T_WAIT} ms` },
+      { name: "T_WAIT", detail: "told already" },
+    ],
+  };
+  const result = readSettings(SHAPE, options);
+  ok(!result.ok);
+  deepEqual(result.problems.map(({ name }) => name), ["T_WAIT", "T_COUNT"]);
+  equal(result.problems[1]!.detail, "7 is too many for 5000 ms");
+  deepEqual([result.sound.T_WAIT, result.sound.T_FLAG], [5000, true]);
+});
+
 Deno.test("readSettings() names the nearest known name for an unknown one", () => {
   const result = read({ T_LISTN: "x", T_SERVICE_HOST: "y", OTHER: "z" });
   ok(result.ok);
