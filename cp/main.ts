@@ -1,3 +1,4 @@
+import { atMost } from "../shared/clock.ts";
 import { errorLine } from "../shared/errors.ts";
 import { logger, openLog } from "../shared/log.ts";
 import { Metrics } from "../shared/metrics.ts";
@@ -177,7 +178,7 @@ async function listen(
     // Routers first: a server's own end would close their connections with another code.
     await hub.stop();
     await feed.close();
-    await inTime(server.shutdown(), SHUTDOWN_MS);
+    await atMost(SHUTDOWN_MS, server.shutdown());
   } finally {
     await hub.stop();
   }
@@ -244,13 +245,4 @@ function nextSignal(): Promise<Deno.Signal> {
       Deno.addSignalListener(signal, () => resolve(signal));
     }
   });
-}
-
-async function inTime(ending: Promise<void>, ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([ending, late]);
-  clearTimeout(timer);
 }

@@ -1,5 +1,5 @@
-import { canonicalTail, type Config } from "../shared/config.ts";
-import { CANONICAL_HEAD } from "../shared/config.ts";
+import { canonicalLength } from "../shared/canonical.ts";
+import type { Config } from "../shared/config.ts";
 import { Histogram, type Metrics, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import type { LargeAnswers } from "./api/large_answers.ts";
 import type { OneByOne } from "./api/one_by_one.ts";
@@ -66,7 +66,7 @@ export class ApiMetrics {
       name: "signalbox_cp_config_bytes",
       help: "Size of the committed config's canonical text.",
     }, () => {
-      this.#bytes ??= configBytes(this.#config!);
+      this.#bytes ??= canonicalLength(this.#config!);
       return this.#bytes;
     });
     metrics.gauge({
@@ -105,16 +105,4 @@ export class ApiMetrics {
       help: "Time from a checked edit to its durable version.",
     }, () => [{ histogram: this.commitSeconds }]);
   }
-}
-
-/** The length of a config's canonical text, in bytes, without making it. */
-export function configBytes(config: Config): number {
-  let bytes = CANONICAL_HEAD.length + canonicalTail(config).length;
-  let filled = 0;
-  for (const { fragment } of config.customers.buckets) {
-    if (fragment === "") continue;
-    bytes += fragment.length;
-    filled++;
-  }
-  return bytes + Math.max(0, filled - 1);
 }

@@ -5,7 +5,7 @@ import {
 } from "../shared/config.ts";
 import { errorLine } from "../shared/errors.ts";
 import { type AdminToken, adminToken, parseTokens } from "./api/access.ts";
-import { configBytes } from "./metrics.ts";
+import { canonicalLength } from "../shared/canonical.ts";
 import type { FileSettings } from "./settings.ts";
 
 /** What a file says, or why it cannot be used, as sentences. */
@@ -57,7 +57,7 @@ export async function readSeed(
     }
     return { ok: false, problems };
   }
-  const bytes = configBytes(result.config);
+  const bytes = canonicalLength(result.config);
   return bytes <= maxConfigBytes ? { ok: true, value: result.config } : {
     ok: false,
     problems: [

@@ -10,7 +10,7 @@ import { logger } from "../shared/log.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { isLoopback } from "../shared/settings.ts";
 import { type ActiveConfig, activeConfig } from "./active.ts";
-import { canonicalPieces } from "./canonical_pieces.ts";
+import { canonicalPieces } from "../shared/canonical.ts";
 import type { StatusDocument } from "./status.ts";
 
 const log = logger("admin");

@@ -1,6 +1,5 @@
+import { CANONICAL_HEAD, canonicalTail } from "../shared/canonical.ts";
 import {
-  CANONICAL_HEAD,
-  canonicalTail,
   type Config,
   MAX_CUSTOMERS,
   parseConfigText,

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  canonicalText,
-  configDigest,
-  parseConfigText,
-} from "../shared/config.ts";
+import { canonicalText, configDigest } from "../shared/canonical.ts";
+import { parseConfigText } from "../shared/config.ts";
 import { readCanonical } from "./canonical_reader.ts";
 
 function canonical(customers: Iterable<readonly [string, string]>): string {

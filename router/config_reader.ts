@@ -1,6 +1,6 @@
 import { gunzipSync } from "node:zlib";
+import { configDigest } from "../shared/canonical.ts";
 import {
-  configDigest,
   type ConfigResult,
   parseConfigDocument,
   parseConfigText,

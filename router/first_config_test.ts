@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { configDigest, parseConfigText } from "../shared/config.ts";
+import { configDigest } from "../shared/canonical.ts";
+import { parseConfigText } from "../shared/config.ts";
 import { firstConfig } from "./first_config.ts";
 import { SavedConfigs } from "./saved_config.ts";
 

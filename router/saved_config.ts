@@ -4,7 +4,7 @@ import type { Config } from "../shared/config.ts";
 import { errorLine } from "../shared/errors.ts";
 import { JsonSyntaxError, readJson, show } from "../shared/json.ts";
 import { logger } from "../shared/log.ts";
-import { canonicalPieces } from "./canonical_pieces.ts";
+import { canonicalPieces } from "../shared/canonical.ts";
 import { readConfig } from "./config_reader.ts";
 import type { Routes } from "./routes.ts";
 

@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import fc from "fast-check";
-import {
-  type Config,
-  configDigest,
-  parseConfigText,
-} from "../shared/config.ts";
+import { configDigest } from "../shared/canonical.ts";
+import { type Config, parseConfigText } from "../shared/config.ts";
 import { SavedConfigs } from "./saved_config.ts";
 
 const NEWEST = "last_known_good";

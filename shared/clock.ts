@@ -18,6 +18,23 @@ export const systemClock: Clock = {
   },
 };
 
+/** Waits for `promise`, at most so many milliseconds; leaves no timer behind. */
+export async function atMost(
+  milliseconds: number,
+  promise: Promise<unknown> | null,
+  clock: Clock = systemClock,
+): Promise<void> {
+  let cancel = () => {};
+  const late = new Promise<void>((resolve) =>
+    cancel = clock.after(milliseconds, resolve)
+  );
+  try {
+    await Promise.race([promise, late]);
+  } finally {
+    cancel();
+  }
+}
+
 /** A point of the never jumping clock as RFC 3339, UTC. */
 export function timeText(clock: Clock, at: number): string {
   return new Date(clock.wall() - (clock.now() - at)).toISOString();

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { type Bucket, CustomerMap } from "./customers.ts";
+import { CustomerMap } from "./customers.ts";
 import { endpointProblem } from "./endpoint.ts";
 import {
   type JsonDocument,
@@ -273,71 +272,4 @@ export function problemsLine(
     `${pointer || "/"}: ${detail}`
   ).join(" ");
   return more === 0 ? line : `${line} And ${more} more.`;
-}
-
-/** The part of the canonical text behind the customers, from `},"default_placement"` on. */
-export function canonicalTail(
-  config: Pick<Config, "defaultPlacement" | "endpoints">,
-): string {
-  const names = [...config.endpoints.keys()].sort();
-  const pairs = names.map((name) =>
-    `"${name}":${JSON.stringify(config.endpoints.get(name))}`
-  );
-  return `},"default_placement":"${config.defaultPlacement}","placement_to_endpoint":{${
-    pairs.join(",")
-  }}}`;
-}
-
-/** What the canonical text begins with. */
-export const CANONICAL_HEAD = '{"customer_to_placement":{';
-
-/** The one fixed text of a config (SPEC section 3): a JSON text without white space. */
-export function canonicalText(config: Config): string {
-  const fragments: string[] = [];
-  for (const { fragment } of config.customers.buckets) {
-    if (fragment !== "") fragments.push(fragment);
-  }
-  return CANONICAL_HEAD + fragments.join(",") + canonicalTail(config);
-}
-
-/** The digest of a config: `sha256:` and 64 hex digits (SPEC section 3). Only buckets never hashed before are hashed. */
-export function configDigest(config: Config): string {
-  return digestOf(
-    createHash("sha256").update(canonicalTail(config)).digest(),
-    config.customers.buckets,
-  );
-}
-
-/** The digest from its parts: SHA-256 of the tail, and the buckets. */
-export function digestOf(
-  tail: Uint8Array,
-  buckets: readonly Pick<Bucket, "digest">[],
-): string {
-  const parts = new Uint8Array(32 * (1 + buckets.length));
-  parts.set(tail, 0);
-  for (const [index, bucket] of buckets.entries()) {
-    parts.set(bucket.digest, 32 * (index + 1));
-  }
-  return `sha256:${createHash("sha256").update(parts).digest("hex")}`;
-}
-
-/** A config as plain JSON-ready data; the map of customers has no prototype, so any name is safe. */
-export function configJson(config: Config): {
-  default_placement: string;
-  customer_to_placement: Record<string, string>;
-  placement_to_endpoint: Record<string, string>;
-} {
-  const customers: Record<string, string> = Object.create(null);
-  for (const [customer, placement] of config.customers.entries()) {
-    customers[customer] = placement;
-  }
-  const endpoints: Record<string, string> = Object.create(null);
-  for (const [placement, endpoint] of config.endpoints) {
-    endpoints[placement] = endpoint;
-  }
-  return {
-    default_placement: config.defaultPlacement,
-    customer_to_placement: customers,
-    placement_to_endpoint: endpoints,
-  };
 }

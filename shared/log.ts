@@ -4,6 +4,7 @@ import {
   getLogger,
   type LogRecord,
 } from "@logtape/logtape";
+import { atMost } from "./clock.ts";
 import { errorLine } from "./errors.ts";
 
 /** The levels a log may be set to, from the most told to the least. */
@@ -102,12 +103,7 @@ class Lines {
   }
 
   async end(timeoutMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) =>
-      timer = setTimeout(resolve, timeoutMs)
-    );
-    await Promise.race([this.#drain, late]);
-    clearTimeout(timer);
+    await atMost(timeoutMs, this.#drain);
   }
 
   async #run(): Promise<void> {

@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import { CONNECT_PATH } from "../../shared/protocol.ts";
 import { isLoopback } from "../../shared/settings.ts";
+import { bearerToken, sameToken, tokenDigest } from "../bearer.ts";
 import { ProblemError } from "./problem.ts";
 
 /** A token that opens the API. Only its SHA-256 is kept. */
@@ -13,11 +13,7 @@ export interface AdminToken {
 
 /** A token as it is kept. */
 export function adminToken(name: string | null, token: string): AdminToken {
-  return { name, digest: sha256(token) };
-}
-
-function sha256(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
+  return { name, digest: tokenDigest(token) };
 }
 
 /**
@@ -186,13 +182,13 @@ function checkToken(
   tokens: readonly AdminToken[],
 ): string | null {
   const header = request.headers.get("authorization");
-  const given = /^bearer +([\x21-\x7e]+) *$/i.exec(header ?? "")?.[1];
+  const given = bearerToken(request.headers);
   let found: AdminToken | null = null;
   if (given !== undefined) {
-    const digest = sha256(given);
+    const digest = tokenDigest(given);
     // All are compared, so that the time taken does not tell which one was near.
     for (const token of tokens) {
-      if (timingSafeEqual(token.digest, digest)) found = token;
+      if (sameToken(token.digest, digest)) found = token;
     }
   }
   if (found !== null) return found.name;

@@ -1,13 +1,7 @@
-import {
-  CANONICAL_HEAD,
-  canonicalTail,
-  type Config,
-  parseConfig,
-  type Problem,
-} from "../../shared/config.ts";
+import { canonicalLength, canonicalPieces } from "../../shared/canonical.ts";
+import { type Config, parseConfig, type Problem } from "../../shared/config.ts";
 import type { JsonDocument, JsonValue } from "../../shared/json.ts";
 import { z } from "@hono/zod-openapi";
-import { configBytes } from "../metrics.ts";
 import type { Version, VersionInfo, VersionStore } from "../store/store.ts";
 import { makeDigests } from "./config_edit.ts";
 import { configOfTree, configTree } from "./config_tree.ts";
@@ -208,7 +202,7 @@ export function versionAnswer(version: Version, large: LargeAnswers): Response {
   const begin = `${info},"config":`;
   const end = "}\n";
   return large.answer(versionTexts(config, { begin, end }), {
-    bytes: begin.length + configBytes(config) + end.length,
+    bytes: begin.length + canonicalLength(config) + end.length,
     headers: { etag: `"${version.version}"` },
   });
 }
@@ -217,13 +211,7 @@ function* versionTexts(
   config: Config,
   { begin, end }: { begin: string; end: string },
 ): Generator<string> {
-  yield begin + CANONICAL_HEAD;
-  let comma = "";
-  for (const { fragment } of config.customers.buckets) {
-    if (fragment === "") continue;
-    yield comma;
-    yield fragment;
-    comma = ",";
-  }
-  yield canonicalTail(config) + end;
+  yield begin;
+  yield* canonicalPieces(config);
+  yield end;
 }

@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  type Config,
-  configDigest,
-  configJson,
-  parseConfig,
-} from "../../shared/config.ts";
-import { fromPlain, type JsonValue } from "../../shared/json.ts";
+import { canonicalText, configDigest } from "../../shared/canonical.ts";
+import { type Config, parseConfig } from "../../shared/config.ts";
+import { fromPlain, type JsonValue, readJson } from "../../shared/json.ts";
 import { applyJsonPatch, type Operation } from "./json_patch.ts";
 import { configOfTree, configTree } from "./config_tree.ts";
 import { mergePatch } from "./merge_patch.ts";
@@ -108,7 +104,7 @@ function agree(before: Config, change: (tree: JsonValue) => JsonValue): void {
 }
 
 function plainTree(before: Config): JsonValue {
-  return fromPlain(configJson(before));
+  return readJson(canonicalText(before)).value;
 }
 
 Deno.test("configOfTree() answers for a merge patch what the plain algorithm does", () => {

@@ -1,8 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import { type Config, configDigest } from "../../shared/config.ts";
+import { configDigest } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import { logger } from "../../shared/log.ts";
 import type { Fleet, Rollout } from "../hub/fleet.ts";
-import { type ApiMetrics, configBytes } from "../metrics.ts";
+import type { ApiMetrics } from "../metrics.ts";
+import { canonicalLength } from "../../shared/canonical.ts";
 import type {
   Attribution,
   Committed,
@@ -319,7 +321,7 @@ function checkMatch(ifMatch: IfMatch | null, current: Version | null): void {
 }
 
 function checkSize(config: Config, maxBytes: number): void {
-  const bytes = configBytes(config);
+  const bytes = canonicalLength(config);
   if (bytes <= maxBytes) return;
   throw invalid([{
     pointer: "",

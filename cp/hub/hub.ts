@@ -1,5 +1,5 @@
 import type { Metrics } from "../../shared/metrics.ts";
-import { type Clock, systemClock } from "../../shared/clock.ts";
+import { atMost, type Clock, systemClock } from "../../shared/clock.ts";
 import type { RouterRecord } from "../store/store.ts";
 import type { Admission } from "./connection.ts";
 import { Directory } from "./directory.ts";
@@ -253,20 +253,12 @@ export class Hub implements Fleet {
     for (const follower of [...this.#followers]) follower.end();
     const closed = this.#exchange.end();
     this.#pacer.stop();
-    await this.#atMost(CLOSE_MS, closed);
-    await this.#atMost(
+    await atMost(CLOSE_MS, closed, this.#clock);
+    await atMost(
       FLUSH_MS,
       Promise.all([this.#source.stop(), this.#roster.stop()]),
+      this.#clock,
     );
-  }
-
-  async #atMost(ms: number, promise: Promise<unknown>): Promise<void> {
-    let cancel = () => {};
-    const late = new Promise<void>((resolve) =>
-      cancel = this.#clock.after(ms, resolve)
-    );
-    await Promise.race([promise, late]);
-    cancel();
   }
 
   #notice(id: string): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
-import { canonicalText } from "../../shared/config.ts";
+import { canonicalText } from "../../shared/canonical.ts";
 import { Metrics } from "../../shared/metrics.ts";
 import { openKvStore } from "../store/kv_store.ts";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";

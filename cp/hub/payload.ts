@@ -1,9 +1,4 @@
-import {
-  CANONICAL_HEAD,
-  canonicalTail,
-  canonicalText,
-  type Config,
-} from "../../shared/config.ts";
+import { canonicalLength, canonicalText } from "../../shared/canonical.ts";
 import {
   encode,
   encodeConfigUpdate,
@@ -73,16 +68,4 @@ export class Payload {
       body: null,
     };
   }
-}
-
-/** Length of a config's canonical text: characters and bytes alike, because all of it is ASCII. */
-export function canonicalLength(config: Config): number {
-  let length = CANONICAL_HEAD.length + canonicalTail(config).length;
-  let fragments = 0;
-  for (const { fragment } of config.customers.buckets) {
-    if (fragment === "") continue;
-    length += fragment.length;
-    fragments++;
-  }
-  return length + Math.max(0, fragments - 1);
 }

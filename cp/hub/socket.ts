@@ -1,10 +1,10 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import {
   PROBLEM_JSON,
   problemDocument,
   type ProblemKind,
 } from "../../shared/errors.ts";
 import { parseAnnouncement, SUBPROTOCOL } from "../../shared/protocol.ts";
+import { bearerToken, sameToken, tokenDigest } from "../bearer.ts";
 import type { Link, RouterSocket } from "./connection.ts";
 import type { Hub } from "./hub.ts";
 
@@ -153,14 +153,11 @@ function adapt(socket: WebSocket): RouterSocket {
   };
 }
 
-/** Whether the request brings this token; the comparison takes the same time whatever differs. */
+/** Whether the request brings this token. */
 function bears(headers: Headers, token: string): boolean {
-  const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(
-    headers.get("authorization") ?? "",
-  );
-  const hash = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(hash(match?.[1] ?? ""), hash(token)) &&
-    match !== null;
+  const given = bearerToken(headers);
+  return given !== undefined &&
+    sameToken(tokenDigest(given), tokenDigest(token));
 }
 
 /** The query of a request; the runtime's URL is a raw concatenation, so it is cut, not parsed. */

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { gunzipSync } from "node:zlib";
-import {
-  canonicalText,
-  configDigest,
-  parseConfigText,
-} from "../../shared/config.ts";
+import { canonicalText, configDigest } from "../../shared/canonical.ts";
+import { parseConfigText } from "../../shared/config.ts";
 import { encodeAnnouncement } from "../../shared/protocol.ts";
 import { MemoryStore } from "../store/memory_store.ts";
 import { FakeLog, makeConfig, type Message } from "./fakes.ts";

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { type Config, digestOf } from "../../shared/config.ts";
+import { digestOf } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import { chunkRef, ChunkWriter } from "./chunks.ts";
 import type { Database } from "./database.ts";
 import { bucketPiece, type Piece, tailOf } from "./gzip.ts";

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { CANONICAL_HEAD, type Config } from "../../shared/config.ts";
+import { CANONICAL_HEAD } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import { Bucket, BUCKETS, CustomerMap } from "../../shared/customers.ts";
 import { readJson } from "../../shared/json.ts";
 import { chunkKeys, readChunk } from "./chunks.ts";

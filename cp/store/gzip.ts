@@ -1,11 +1,8 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { constants, crc32, deflateRawSync } from "node:zlib";
-import {
-  CANONICAL_HEAD,
-  canonicalTail,
-  type Config,
-} from "../../shared/config.ts";
+import { CANONICAL_HEAD, canonicalTail } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import type { Bucket } from "../../shared/customers.ts";
 import { combineCrc32 } from "./crc32.ts";
 

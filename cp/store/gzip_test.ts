@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { crc32, gunzipSync } from "node:zlib";
 import fc from "fast-check";
-import { canonicalText, type Config } from "../../shared/config.ts";
+import { canonicalText } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import { CustomerMap } from "../../shared/customers.ts";
 import { combineCrc32 } from "./crc32.ts";
 import { gzipMember } from "./gzip.ts";

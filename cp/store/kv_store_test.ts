@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Config, configDigest } from "../../shared/config.ts";
+import { configDigest } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import { CustomerMap } from "../../shared/customers.ts";
 import { chunkKeys } from "./chunks.ts";
 import type { Kv } from "./database.ts";

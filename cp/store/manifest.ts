@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { digestOf } from "../../shared/config.ts";
+import { digestOf } from "../../shared/canonical.ts";
 import { BUCKETS } from "../../shared/customers.ts";
 import { damaged, seal, unseal } from "./records.ts";
 

@@ -1,4 +1,5 @@
-import { type Config, configDigest } from "../../shared/config.ts";
+import { configDigest } from "../../shared/canonical.ts";
+import type { Config } from "../../shared/config.ts";
 import type { Logger } from "../../shared/log.ts";
 import { Alarm, watchHead } from "./head_watch.ts";
 import {

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import {
-  canonicalText,
-  configDigest,
-  parseConfigText,
-} from "../../shared/config.ts";
+import { canonicalText, configDigest } from "../../shared/canonical.ts";
+import { parseConfigText } from "../../shared/config.ts";
 import { CLOSE, MAX_PART_BYTES } from "../../shared/protocol.ts";
 import { activate, activeConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
