@@ -4,13 +4,12 @@ import { logger, openLog } from "../shared/log.ts";
 import { authority, type ListenAddress } from "../shared/settings.ts";
 import { activeConfig } from "./active.ts";
 import { createAdminApp } from "./admin.ts";
-import { type AccessRecord, createApp } from "./app.ts";
 import { Applier } from "./applier.ts";
 import { systemClock } from "../shared/clock.ts";
+import { DataPath } from "./data_path.ts";
 import { firstConfig } from "./first_config.ts";
 import { Link } from "./link/link.ts";
 import type { Serving } from "./link/verdict.ts";
-import { Listener } from "./listen/listener.ts";
 import { readTlsIdentity, type TlsIdentity } from "./listen/tls_identity.ts";
 import { createMetrics } from "./metrics.ts";
 import { SavedConfigs } from "./saved_config.ts";
@@ -21,11 +20,8 @@ import {
   settingsWarnings,
 } from "./settings.ts";
 import { statusDocument } from "./status.ts";
-import { Traffic } from "./traffic.ts";
-import { Upstream } from "./upstream/upstream.ts";
 
 const log = logger("main");
-const accessLog = logger("access");
 
 /** Ends the log; lines still pending are written first. */
 let endLog = () => Promise.resolve();
@@ -95,13 +91,7 @@ async function run(
   settings: RouterSettings,
   tls: TlsIdentity | null,
 ): Promise<void> {
-  const traffic = new Traffic();
-  const sweepInterval = sweepMs(settings);
-  const upstream = new Upstream({
-    traffic,
-    connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
-    sweepInterval,
-  });
+  const data = new DataPath(settings);
   const saved = new SavedConfigs(
     settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
     { savedLate: (head) => link.saved(head) },
@@ -109,54 +99,18 @@ async function run(
   const applier = new Applier({
     saved,
     maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
-    onApplied: ({ placements }) => {
-      upstream.retain(placements);
-      traffic.retain(placements);
-    },
+    onApplied: ({ placements }) => data.retain(placements),
   });
   const serving = await serveFirst(settings, saved, applier);
 
-  const app = createApp({
-    active: activeConfig,
-    upstream,
-    traffic,
-    routingKey: settings.ROUTER_KEY,
-    trusted: settings.ROUTER_TRUSTED_PROXIES,
-    via: "signalbox",
-    timeouts: {
-      response: settings.ROUTER_RESPONSE_TIMEOUT,
-      idle: settings.ROUTER_IDLE_TIMEOUT,
-      stream: settings.ROUTER_STREAM_TIMEOUT,
-    },
-    accessLogLevel: settings.ROUTER_ACCESS_LOG,
-    accessLog: logAccess,
-  });
-  const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
-  const listener = await listening(
+  const dataAddress = await listening(
     "data",
     settings.ROUTER_LISTEN,
-    (address) => {
-      const options = {
-        ...address,
-        app,
-        traffic,
-        maxConnections: settings.ROUTER_MAX_CONNECTIONS,
-        ...(perAddress === undefined
-          ? {}
-          : { maxConnectionsPerAddress: perAddress }),
-        headerTimeout: settings.ROUTER_HEADER_TIMEOUT,
-        keepAliveTimeout: settings.ROUTER_KEEPALIVE_TIMEOUT,
-        idleTimeout: settings.ROUTER_IDLE_TIMEOUT,
-        sweepInterval,
-      };
-      return tls === null
-        ? Listener.listen(options)
-        : Listener.listenTls({ ...options, ...tls });
-    },
+    (address) => data.listen(address, { tls }),
   );
 
   const id = settings.ROUTER_ID ??
-    defaultRouterId(Deno.hostname(), listener.address.port);
+    defaultRouterId(Deno.hostname(), dataAddress.port);
   const link = new Link({
     urls: settings.ROUTER_CP_URL,
     id,
@@ -171,7 +125,7 @@ async function run(
   let stopping = false;
   const admin = createAdminApp({
     metrics: createMetrics({
-      traffic,
+      traffic: data.traffic,
       link,
       applier,
       saved,
@@ -196,7 +150,7 @@ async function run(
   );
   log.info("listening", {
     listener: "data",
-    address: authority(listener.address),
+    address: authority(dataAddress),
     id,
   });
   log.info("listening", {
@@ -209,8 +163,7 @@ async function run(
   await stopSignal();
   stopping = true;
   log.info("stopping", { drain_ms: settings.ROUTER_DRAIN_TIMEOUT });
-  await listener.stop(settings.ROUTER_DRAIN_TIMEOUT);
-  upstream.close();
+  await data.stop(settings.ROUTER_DRAIN_TIMEOUT);
   await link.stop();
   log.info("stopped");
   await endLog();
@@ -275,39 +228,12 @@ async function listening<T>(
   }
 }
 
-/**
- * How often deadlines are looked at, in milliseconds: once a second, and a deadline shorter than a few
- * seconds is missed by a quarter of it at most.
- */
-function sweepMs(settings: RouterSettings): number {
-  const shortest = Math.min(
-    settings.ROUTER_HEADER_TIMEOUT,
-    settings.ROUTER_KEEPALIVE_TIMEOUT,
-    settings.ROUTER_IDLE_TIMEOUT,
-    settings.ROUTER_RESPONSE_TIMEOUT,
-    settings.ROUTER_STREAM_TIMEOUT,
-  );
-  return Math.max(10, Math.min(1000, shortest / 4));
-}
-
 /** The names under which the admin listener may be asked, besides loopback ones. */
 function allowedHosts(settings: RouterSettings): ReadonlySet<string> {
   const { hostname } = settings.ROUTER_ADMIN_LISTEN;
   const hosts = settings.ROUTER_ALLOWED_HOSTS.map((host) => host.toLowerCase());
   hosts.push(hostname.includes(":") ? `[${hostname}]` : hostname);
   return new Set(hosts);
-}
-
-function logAccess(record: AccessRecord): void {
-  const { requestId, milliseconds, error, kind, waited, ...rest } = record;
-  accessLog[error === null ? "info" : "warn"]("request", {
-    ...rest,
-    ms: Math.round(milliseconds * 1000) / 1000,
-    request_id: requestId,
-    ...(error === null ? {} : { error }),
-    ...(kind === null ? {} : { error_kind: kind }),
-    ...(waited === null ? {} : { waited_ms: Math.round(waited) }),
-  });
 }
 
 /** Waits to be told to stop. Who tells it twice does not want to wait. */

@@ -1,0 +1,121 @@
+import { logger } from "../shared/log.ts";
+import type { ListenAddress } from "../shared/settings.ts";
+import { activeConfig } from "./active.ts";
+import { type AccessRecord, createApp } from "./app.ts";
+import { Listener } from "./listen/listener.ts";
+import type { TlsIdentity } from "./listen/tls_identity.ts";
+import type { Placement } from "./routes.ts";
+import type { RouterSettings } from "./settings.ts";
+import { Traffic } from "./traffic.ts";
+import { Upstream } from "./upstream/upstream.ts";
+
+const accessLog = logger("access");
+
+/**
+ * The data path of one thread: its listener, its app, and its connections to the cells. It serves
+ * the active config of its thread.
+ */
+export class DataPath {
+  readonly traffic: Traffic = new Traffic();
+  readonly #settings: RouterSettings;
+  readonly #sweepInterval: number;
+  readonly #upstream: Upstream;
+  readonly #app: ReturnType<typeof createApp>;
+  #listener: Listener | null = null;
+
+  constructor(settings: RouterSettings) {
+    this.#settings = settings;
+    this.#sweepInterval = sweepMs(settings);
+    const { traffic } = this;
+    this.#upstream = new Upstream({
+      traffic,
+      connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
+      sweepInterval: this.#sweepInterval,
+    });
+    this.#app = createApp({
+      active: activeConfig,
+      upstream: this.#upstream,
+      traffic,
+      routingKey: settings.ROUTER_KEY,
+      trusted: settings.ROUTER_TRUSTED_PROXIES,
+      via: "signalbox",
+      timeouts: {
+        response: settings.ROUTER_RESPONSE_TIMEOUT,
+        idle: settings.ROUTER_IDLE_TIMEOUT,
+        stream: settings.ROUTER_STREAM_TIMEOUT,
+      },
+      accessLogLevel: settings.ROUTER_ACCESS_LOG,
+      accessLog: logAccess,
+    });
+  }
+
+  /**
+   * Begins to take requests.
+   *
+   * @returns where it listens.
+   * @throws the platform's errors, such as {@linkcode Deno.errors.AddrInUse}.
+   */
+  async listen(
+    address: ListenAddress,
+    options: { tls: TlsIdentity | null },
+  ): Promise<Deno.NetAddr> {
+    const settings = this.#settings;
+    const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
+    const listenOptions = {
+      ...address,
+      app: this.#app,
+      traffic: this.traffic,
+      maxConnections: settings.ROUTER_MAX_CONNECTIONS,
+      ...(perAddress === undefined
+        ? {}
+        : { maxConnectionsPerAddress: perAddress }),
+      headerTimeout: settings.ROUTER_HEADER_TIMEOUT,
+      keepAliveTimeout: settings.ROUTER_KEEPALIVE_TIMEOUT,
+      idleTimeout: settings.ROUTER_IDLE_TIMEOUT,
+      sweepInterval: this.#sweepInterval,
+    };
+    this.#listener = options.tls === null
+      ? Listener.listen(listenOptions)
+      : await Listener.listenTls({ ...listenOptions, ...options.tls });
+    return this.#listener.address;
+  }
+
+  /** Gives up what belongs to placements that a new config no longer names. */
+  retain(placements: ReadonlyMap<string, Placement>): void {
+    this.#upstream.retain(placements);
+    this.traffic.retain(placements);
+  }
+
+  /** Takes no more requests, lets those under way end within `graceMs` milliseconds, and ends the rest. */
+  async stop(graceMs: number): Promise<void> {
+    await this.#listener?.stop(graceMs);
+    this.#upstream.close();
+  }
+}
+
+/**
+ * How often deadlines are looked at, in milliseconds: once a second, and a deadline shorter than a few
+ * seconds is missed by a quarter of it at most.
+ */
+function sweepMs(settings: RouterSettings): number {
+  const shortest = Math.min(
+    settings.ROUTER_HEADER_TIMEOUT,
+    settings.ROUTER_KEEPALIVE_TIMEOUT,
+    settings.ROUTER_IDLE_TIMEOUT,
+    settings.ROUTER_RESPONSE_TIMEOUT,
+    settings.ROUTER_STREAM_TIMEOUT,
+  );
+  return Math.max(10, Math.min(1000, shortest / 4));
+}
+
+function logAccess(record: AccessRecord): void {
+  const { requestId, milliseconds, error, kind, waited, ...rest } = record;
+  accessLog[error === null ? "info" : "warn"]("request", {
+    ...rest,
+    ms: Math.round(milliseconds * 1000) / 1000,
+    request_id: requestId,
+    ...(error === null ? {} : { error }),
+    ...(kind === null ? {} : { error_kind: kind }),
+    ...(waited === null ? {} : { waited_ms: Math.round(waited) }),
+  });
+}
