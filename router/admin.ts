@@ -16,7 +16,8 @@ import type { StatusDocument } from "./status.ts";
 const log = logger("admin");
 
 export interface AdminOptions {
-  readonly metrics: Metrics;
+  /** The text of the metrics, and its media type. */
+  readonly metrics: Metrics["text"];
   readonly status: () => StatusDocument;
   /** Whether the router is stopping: then it is not ready. */
   readonly stopping: () => boolean;
@@ -70,7 +71,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   });
 
   app.get("/metrics", async (context) => {
-    const { body, contentType } = await options.metrics.text();
+    const { body, contentType } = await options.metrics();
     return context.body(body, 200, { "content-type": contentType });
   });
 

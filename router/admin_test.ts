@@ -40,7 +40,7 @@ function app(
   const metrics = new Metrics();
   metrics.gauge({ name: "x", help: "An x." }, () => 1);
   const admin = createAdminApp({
-    metrics,
+    metrics: () => metrics.text(),
     status: () =>
       statusDocument({
         id: "r",

@@ -14,7 +14,7 @@ import {
   routingKeyReader,
   type RoutingKeySource,
 } from "./routing_key.ts";
-import type { PlacementTraffic, Traffic } from "./traffic.ts";
+import type { PlacementTraffic, StreamKind, Traffic } from "./traffic.ts";
 import { call } from "./upstream/call.ts";
 import { UpstreamError, type UpstreamErrorKind } from "./upstream/error.ts";
 import type { Upstream, UpstreamConnection } from "./upstream/upstream.ts";
@@ -188,6 +188,7 @@ class Forwarder {
     life.traffic = cell.traffic;
     life.traffic.inFlight++;
     const text = this.#requestText(exchange, head, { basePath, life });
+    if (head.hasBody && exchange.gatherable) await exchange.gather();
     const connection = await call(cell, exchange, { head, text, timeouts });
     try {
       await relay(exchange, connection, { life, timeouts });
@@ -226,6 +227,7 @@ class Forwarder {
       peer: exchange.peer,
       trusted: exchange.trusted,
       secure: exchange.secure,
+      received: exchange.received,
       via,
     });
     const framing = head.chunked ? "Transfer-Encoding: chunked\r\n" : "";
@@ -282,7 +284,10 @@ function relay(
   if (head.status === 101) {
     exchange.keepAlive = false;
     const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    return relayTunnel(exchange, wire, { text: start + upgrade, timeouts });
+    return counted(
+      relayTunnel(exchange, wire, { text: start + upgrade, timeouts }),
+      { streams: connection.cell.traffic.streams, kind: "tunnel" },
+    );
   }
   const patience = head.eventStream ? timeouts.stream : timeouts.idle;
   body.begin(head.framing, head.length);
@@ -296,7 +301,27 @@ function relay(
     `${start}${framing}${close}\r\n`,
     { body: first, patience },
   );
-  return body.done ? sent : relayRest(exchange, connection, { sent, patience });
+  if (body.done) return sent;
+  const rest = relayRest(exchange, connection, { sent, patience });
+  return head.eventStream
+    ? counted(rest, {
+      streams: connection.cell.traffic.streams,
+      kind: "event_stream",
+    })
+    : rest;
+}
+
+/** Counts a stream for as long as it is open. */
+async function counted(
+  stream: Promise<void>,
+  { streams, kind }: { streams: Record<StreamKind, number>; kind: StreamKind },
+): Promise<void> {
+  streams[kind]++;
+  try {
+    await stream;
+  } finally {
+    streams[kind]--;
+  }
 }
 
 /** Goes on with an answer whose beginning is being sent. */

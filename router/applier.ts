@@ -21,10 +21,24 @@ export interface ReadyConfig {
   readonly routes: Routes;
 }
 
+/** The serving threads besides the one that applies: a config is served by all of them, or by none. */
+export interface OtherThreads {
+  /**
+   * Has all of them read a config, and hold it ready.
+   *
+   * @throws if one cannot.
+   */
+  prepare(config: ReadyConfig): Promise<void>;
+  /** Has all of them serve it. */
+  serve(config: ReadyConfig): Promise<void>;
+}
+
 export interface ApplierOptions {
   readonly saved: SavedConfigs;
   /** The largest config that is taken, in bytes of JSON. */
   readonly maxConfigBytes: number;
+  /** The serving threads besides this one. */
+  readonly threads?: OtherThreads;
   /** Called after each swap, in the same turn. */
   readonly onApplied: (routes: Routes) => void;
   readonly clock?: Clock;
@@ -74,7 +88,17 @@ export class Applier {
           : { status: "rejected", error: otherDigest(push.version, sameAs) };
       }
       const { version, epoch } = push;
-      this.serve({ version, epoch, digest, routes, source: "control_plane" });
+      const config: ReadyConfig = {
+        version,
+        epoch,
+        digest,
+        routes,
+        source: "control_plane",
+      };
+      const { threads } = this.#options;
+      await threads?.prepare(config);
+      this.serve(config);
+      await threads?.serve(config);
       this.applySeconds.observe((this.#clock.now() - started) / 1000);
       const head = { version, epoch, digest };
       const durable = await this.#options.saved.save(head, routes.config);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readJson } from "../shared/json.ts";
 import { activate, activeConfig } from "./active.ts";
-import { Applier } from "./applier.ts";
+import { Applier, type OtherThreads } from "./applier.ts";
 import type { PushContents } from "./config_reader.ts";
 import type { Routes } from "./routes.ts";
 import { SavedConfigs } from "./saved_config.ts";
@@ -24,6 +24,7 @@ async function withApplier(
     directory: string,
   ) => Promise<void>,
   onApplied: (routes: Routes) => void = () => {},
+  threads?: OtherThreads,
 ): Promise<void> {
   activate(null);
   const directory = await Deno.makeTempDir();
@@ -32,6 +33,7 @@ async function withApplier(
   const applier = new Applier({
     saved,
     maxConfigBytes: 1000,
+    ...(threads === undefined ? {} : { threads }),
     onApplied: (routes) => {
       applied.push(routes);
       onApplied(routes);
@@ -114,3 +116,35 @@ Deno.test("Applier.apply() is not undone by a listener that fails", () =>
   }, () => {
     throw new Error("a listener failed");
   }));
+
+Deno.test("Applier.apply() serves a config on all threads, or on none", async () => {
+  const told: string[] = [];
+  const tell = (what: string, version: number): Promise<void> => {
+    told.push(`${what} ${version} beside ${activeConfig()?.version}`);
+    return version === 5
+      ? Promise.reject(new Error("a thread has no memory left"))
+      : Promise.resolve();
+  };
+  await withApplier(
+    async (applier) => {
+      const push = (version: number) =>
+        applier.apply({ ...PUSH, version }, contents(), { sameAs: null });
+      assert.equal((await push(4)).status, "applied");
+      assert.deepEqual(await push(5), {
+        status: "rejected",
+        error: "Error: a thread has no memory left",
+      });
+      assert.equal(activeConfig()?.version, 4);
+    },
+    () => {},
+    {
+      prepare: ({ version }) => tell("prepare", version),
+      serve: ({ version }) => tell("serve", version),
+    },
+  );
+  assert.deepEqual(told, [
+    "prepare 4 beside undefined",
+    "serve 4 beside 4",
+    "prepare 5 beside 4",
+  ]);
+});

@@ -3,6 +3,7 @@ import type { ListenAddress } from "../shared/settings.ts";
 import { activeConfig } from "./active.ts";
 import { type AccessRecord, createApp } from "./app.ts";
 import { Listener } from "./listen/listener.ts";
+import { H2Listener } from "./listen/h2_listener.ts";
 import type { TlsIdentity } from "./listen/tls_identity.ts";
 import type { Placement } from "./routes.ts";
 import type { RouterSettings } from "./settings.ts";
@@ -11,8 +12,24 @@ import { Upstream } from "./upstream/upstream.ts";
 
 const accessLog = logger("access");
 
+/** How {@linkcode DataPath.listen} listens; all of it is plain data. */
+export interface DataListenOptions {
+  /** HTTP/2 needs TLS. */
+  readonly protocol: "http/1.1" | "h2";
+  /** Null for connections that are not encrypted. */
+  readonly tls: TlsIdentity | null;
+}
+
+/** What a thread's data path needs besides the settings. */
+export interface DataPathOptions {
+  /** Certificates trusted for endpoints besides the system's, in PEM; null for none. */
+  readonly ca: string | null;
+  /** How many threads serve; they share the addresses, and share out the connections allowed. */
+  readonly threads: number;
+}
+
 /**
- * The data path of one thread: its listener, its app, and its connections to the cells. It serves
+ * The data path of one thread: its listeners, its app, and its connections to the cells. It serves
  * the active config of its thread.
  */
 export class DataPath {
@@ -21,9 +38,12 @@ export class DataPath {
   readonly #sweepInterval: number;
   readonly #upstream: Upstream;
   readonly #app: ReturnType<typeof createApp>;
-  #listener: Listener | null = null;
+  readonly #threads: number;
+  #listeners: (Listener | H2Listener)[] = [];
 
-  constructor(settings: RouterSettings) {
+  constructor(settings: RouterSettings, options: DataPathOptions) {
+    const { ca, threads } = options;
+    this.#threads = threads;
     this.#settings = settings;
     this.#sweepInterval = sweepMs(settings);
     const { traffic } = this;
@@ -31,6 +51,7 @@ export class DataPath {
       traffic,
       connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
       sweepInterval: this.#sweepInterval,
+      ...(ca === null ? {} : { caCerts: [ca] }),
     });
     this.#app = createApp({
       active: activeConfig,
@@ -50,14 +71,15 @@ export class DataPath {
   }
 
   /**
-   * Begins to take requests.
+   * Begins to take requests on an address.
    *
    * @returns where it listens.
+   * @throws {TypeError} if HTTP/2 is to be spoken without TLS, or the certificate cannot be used.
    * @throws the platform's errors, such as {@linkcode Deno.errors.AddrInUse}.
    */
   async listen(
     address: ListenAddress,
-    options: { tls: TlsIdentity | null },
+    { protocol, tls }: DataListenOptions,
   ): Promise<Deno.NetAddr> {
     const settings = this.#settings;
     const perAddress = settings.ROUTER_MAX_CONNECTIONS_PER_ADDRESS;
@@ -65,7 +87,10 @@ export class DataPath {
       ...address,
       app: this.#app,
       traffic: this.traffic,
-      maxConnections: settings.ROUTER_MAX_CONNECTIONS,
+      reusePort: this.#threads > 1,
+      maxConnections: Math.ceil(
+        settings.ROUTER_MAX_CONNECTIONS / this.#threads,
+      ),
       ...(perAddress === undefined
         ? {}
         : { maxConnectionsPerAddress: perAddress }),
@@ -74,10 +99,31 @@ export class DataPath {
       idleTimeout: settings.ROUTER_IDLE_TIMEOUT,
       sweepInterval: this.#sweepInterval,
     };
-    this.#listener = options.tls === null
-      ? Listener.listen(listenOptions)
-      : await Listener.listenTls({ ...listenOptions, ...options.tls });
-    return this.#listener.address;
+    let listener;
+    if (protocol === "h2") {
+      if (tls === null) throw new TypeError("Cannot speak HTTP/2 without TLS");
+      const http1 = this.#listeners.find((other) => other instanceof Listener);
+      listener = await H2Listener.listen({
+        ...listenOptions,
+        ...tls,
+        http1Port: http1?.address.port ?? settings.ROUTER_LISTEN.port,
+      });
+    } else {
+      listener = tls === null
+        ? Listener.listen(listenOptions)
+        : await Listener.listenTls({ ...listenOptions, ...tls });
+    }
+    this.#listeners.push(listener);
+    return listener.address;
+  }
+
+  /**
+   * Shows another certificate in the handshakes from now on; connections that are open go on.
+   *
+   * @throws {TypeError} if the certificate and its key cannot be used.
+   */
+  renew(identity: TlsIdentity): void {
+    for (const listener of this.#listeners) listener.renew(identity);
   }
 
   /** Gives up what belongs to placements that a new config no longer names. */
@@ -88,7 +134,9 @@ export class DataPath {
 
   /** Takes no more requests, lets those under way end within `graceMs` milliseconds, and ends the rest. */
   async stop(graceMs: number): Promise<void> {
-    await this.#listener?.stop(graceMs);
+    await Promise.all(
+      this.#listeners.map((listener) => listener.stop(graceMs)),
+    );
     this.#upstream.close();
   }
 }

@@ -54,6 +54,8 @@ export interface Hop {
   readonly trusted: boolean;
   /** Whether the connection is encrypted. */
   readonly secure: boolean;
+  /** The version of HTTP it speaks, as `Via` tells it (RFC 9110 section 7.6.3). */
+  readonly received: string;
   /** This router's name in `Via`. */
   readonly via: string;
 }
@@ -65,7 +67,7 @@ export interface Hop {
 export function forwardingFields(request: RequestHead, hop: Hop): string {
   const proto = hop.secure ? "https" : "http";
   if (!hop.trusted) {
-    return `X-Forwarded-For: ${hop.peer}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${request.host}\r\nVia: 1.1 ${hop.via}\r\n`;
+    return `X-Forwarded-For: ${hop.peer}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${request.host}\r\nVia: ${hop.received} ${hop.via}\r\n`;
   }
   const before = request.forwardedFor === "" ? "" : `${request.forwardedFor}, `;
   const via = request.via === "" ? "" : `${request.via}, `;
@@ -73,5 +75,5 @@ export function forwardingFields(request: RequestHead, hop: Hop): string {
     request.forwardedProto || proto
   }\r\nX-Forwarded-Host: ${
     request.forwardedHost || request.host
-  }\r\nVia: ${via}1.1 ${hop.via}\r\n`;
+  }\r\nVia: ${via}${hop.received} ${hop.via}\r\n`;
 }

@@ -6,11 +6,11 @@ import { activeConfig } from "./active.ts";
 import { createAdminApp } from "./admin.ts";
 import { Applier } from "./applier.ts";
 import { systemClock } from "../shared/clock.ts";
-import { DataPath } from "./data_path.ts";
 import { firstConfig } from "./first_config.ts";
 import { Link } from "./link/link.ts";
 import type { Serving } from "./link/verdict.ts";
-import { readTlsIdentity, type TlsIdentity } from "./listen/tls_identity.ts";
+import { readTlsFiles, type TlsFiles } from "./listen/tls_identity.ts";
+import { TlsRenewal } from "./listen/tls_renewal.ts";
 import { createMetrics } from "./metrics.ts";
 import { SavedConfigs } from "./saved_config.ts";
 import {
@@ -20,55 +20,47 @@ import {
   settingsWarnings,
 } from "./settings.ts";
 import { statusDocument } from "./status.ts";
+import { DataPlane, type DataPlaneOptions } from "./threads/data_plane.ts";
+import { surviveErrors } from "./uncaught.ts";
 
 const log = logger("main");
 
 /** Ends the log; lines still pending are written first. */
 let endLog = () => Promise.resolve();
-let uncaught = 0;
 
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
-  const { settings, tls } = await readEnvironment();
-  // Customers' traffic does not end because of an error that concerns one request or one timer. The
-  // config is one immutable object, so there is no half-changed state to be afraid of.
-  for (const type of ["unhandledrejection", "error"] as const) {
-    globalThis.addEventListener(type, (event) => {
-      event.preventDefault();
-      uncaught++;
-      const error = event instanceof ErrorEvent ? event.error : event.reason;
-      log.error("an error that nobody caught; serving on", {
-        error,
-        stack: error instanceof Error ? error.stack : undefined,
-      });
-    });
-  }
+  const { settings, ...rest } = await readEnvironment();
+  surviveErrors();
   try {
-    await run(settings, tls);
+    await run(settings, rest);
   } catch (error) {
     await fail(errorLine(error));
   }
 }
 
 /**
- * The settings, and the certificate and key they name, null for plain HTTP. With a mistake in them all
- * mistakes are told, and the process ends.
+ * The settings, and the certificates and keys they name. With a mistake in them all mistakes are told,
+ * and the process ends.
  */
 async function readEnvironment(): Promise<
-  { settings: RouterSettings; tls: TlsIdentity | null }
+  { settings: RouterSettings } & DataPlaneOptions
 > {
   const env = Deno.env.toObject();
   const result = readRouterSettings(env);
-  const { identity: tls, problems } = await readTlsIdentity({
+  const { problems, ...tls } = await readTlsFiles({
     cert: env.ROUTER_TLS_CERT,
     key: env.ROUTER_TLS_KEY,
+    ca: env.ROUTER_CA,
   });
+  // Whom to trust is the system's to say, not the runtime's, which has roots of its own. It reads this
+  // when it needs them first.
+  if (!env.DENO_TLS_CA_STORE) Deno.env.set("DENO_TLS_CA_STORE", "system");
   const given = result.ok ? result.settings : null;
-  endLog = await openLog({
-    level: given?.LOG_LEVEL ?? "info",
-    format: given?.LOG_FORMAT ?? (Deno.stdout.isTerminal() ? "pretty" : "json"),
-  });
+  const format = given?.LOG_FORMAT ??
+    (Deno.stdout.isTerminal() ? "pretty" : "json");
+  endLog = await openLog({ level: given?.LOG_LEVEL ?? "info", format });
   // Nothing that runs later has any business with the environment.
   await Deno.permissions.revoke({ name: "env" });
   if (!result.ok || problems.length > 0) {
@@ -84,14 +76,21 @@ async function readEnvironment(): Promise<
   for (const risk of settingsWarnings(result.settings)) {
     log.warn("a setting is risky", { risk });
   }
-  return { settings: result.settings, tls };
+  const own = Object.entries(env).filter(([name]) =>
+    /^ROUTER_|^LOG_/.test(name)
+  );
+  return {
+    settings: result.settings,
+    env: { ...Object.fromEntries(own), LOG_FORMAT: format },
+    tls,
+  };
 }
 
 async function run(
   settings: RouterSettings,
-  tls: TlsIdentity | null,
+  { env, tls }: DataPlaneOptions,
 ): Promise<void> {
-  const data = new DataPath(settings);
+  const data = new DataPlane(settings, { env, tls });
   const saved = new SavedConfigs(
     settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
     { savedLate: (head) => link.saved(head) },
@@ -99,6 +98,7 @@ async function run(
   const applier = new Applier({
     saved,
     maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+    threads: data,
     onApplied: ({ placements }) => data.retain(placements),
   });
   const serving = await serveFirst(settings, saved, applier);
@@ -106,8 +106,16 @@ async function run(
   const dataAddress = await listening(
     "data",
     settings.ROUTER_LISTEN,
-    (address) => data.listen(address, { tls }),
+    (address) => data.listen(address, "http/1.1"),
   );
+  const h2Address = settings.ROUTER_H2_LISTEN === undefined
+    ? null
+    : await listening(
+      "h2",
+      settings.ROUTER_H2_LISTEN,
+      (address) => data.listen(address, "h2"),
+    );
+  await data.startThreads();
 
   const id = settings.ROUTER_ID ??
     defaultRouterId(Deno.hostname(), dataAddress.port);
@@ -123,15 +131,21 @@ async function run(
   });
   const clock = systemClock;
   let stopping = false;
+  let totals = await data.totals();
+  const metrics = createMetrics({
+    traffic: () => totals.traffic,
+    link,
+    applier,
+    saved,
+    clock,
+    uncaught: () => totals.uncaught,
+    threads: () => data.serving,
+  });
   const admin = createAdminApp({
-    metrics: createMetrics({
-      traffic: data.traffic,
-      link,
-      applier,
-      saved,
-      clock,
-      uncaught: () => uncaught,
-    }),
+    metrics: async () => {
+      totals = await data.totals();
+      return await metrics.text();
+    },
     status: () =>
       statusDocument({
         id,
@@ -153,21 +167,46 @@ async function run(
     address: authority(dataAddress),
     id,
   });
+  if (h2Address !== null) {
+    log.info("listening", {
+      listener: "h2",
+      address: authority(h2Address),
+      id,
+    });
+  }
   log.info("listening", {
     listener: "admin",
     address: authority(adminServer.addr),
     id,
   });
   link.start();
+  const renewal = renewing(settings, tls, data);
 
   await stopSignal();
   stopping = true;
   log.info("stopping", { drain_ms: settings.ROUTER_DRAIN_TIMEOUT });
+  await renewal?.stop();
   await data.stop(settings.ROUTER_DRAIN_TIMEOUT);
   await link.stop();
   log.info("stopped");
   await endLog();
   Deno.exit(0);
+}
+
+/** Follows the files of the certificate and its key; null where there are none. */
+function renewing(
+  settings: RouterSettings,
+  { identity }: TlsFiles,
+  data: DataPlane,
+): TlsRenewal | null {
+  const { ROUTER_TLS_CERT: cert, ROUTER_TLS_KEY: key } = settings;
+  if (identity === null || cert === undefined || key === undefined) return null;
+  return new TlsRenewal({
+    cert,
+    key,
+    identity,
+    renew: (renewed) => data.renew(renewed),
+  });
 }
 
 /** Serves what there is before a control plane has been heard; answers what may be announced to one. */

@@ -9,13 +9,15 @@ import type { Traffic } from "./traffic.ts";
 
 /** What the metrics are read from. */
 export interface MetricSources {
-  readonly traffic: Traffic;
+  readonly traffic: () => Traffic;
   readonly link: Link;
   readonly applier: Applier;
   readonly saved: SavedConfigs;
   readonly clock: Clock;
   /** Errors that nobody caught, so far. */
   readonly uncaught: () => number;
+  /** How many threads serve. */
+  readonly threads: () => number;
 }
 
 /** The router's metrics (SPEC section 8). Nothing is counted here: all is read when asked for. */
@@ -28,6 +30,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: "signalbox_router_uncaught_errors_total",
     help: "Errors that nobody caught; the log tells each.",
   }, sources.uncaught);
+  metrics.gauge({
+    name: "signalbox_router_threads",
+    help:
+      "Threads that serve; fewer than ROUTER_THREADS while one is replaced.",
+  }, sources.threads);
   return metrics;
 }
 
@@ -115,19 +122,19 @@ function addLink(metrics: Metrics, { link }: MetricSources): void {
   }, () => link.counters.dropped);
 }
 
-function addTraffic(metrics: Metrics, traffic: Traffic): void {
+function addTraffic(metrics: Metrics, traffic: () => Traffic): void {
   metrics.counter({
     name: "signalbox_router_requests_total",
     help:
       "Requests answered, by placement (empty where none was chosen) and class of status.",
-  }, () => requestSamples(traffic));
+  }, () => requestSamples(traffic()));
   metrics.histogram(
     {
       name: "signalbox_router_request_duration_seconds",
       help: "Time from a request's head to the end of its answer.",
     },
     () =>
-      Array.from(traffic.placements(), ({ placement, duration }) => ({
+      Array.from(traffic().placements(), ({ placement, duration }) => ({
         labels: { placement },
         histogram: duration,
       })),
@@ -135,26 +142,30 @@ function addTraffic(metrics: Metrics, traffic: Traffic): void {
   metrics.gauge({
     name: "signalbox_router_requests_in_flight",
     help: "Requests being worked on.",
-  }, () => traffic.inFlight);
+  }, () => traffic().inFlight);
+  metrics.gauge({
+    name: "signalbox_router_streams",
+    help: "Event streams and tunnels open.",
+  }, () => streamSamples(traffic()));
   metrics.counter({
     name: "signalbox_router_upstream_errors_total",
     help: "Failures of the way to a placement, by kind.",
-  }, () => errorSamples(traffic));
+  }, () => errorSamples(traffic()));
   metrics.gauge({
     name: "signalbox_router_upstream_connections",
     help: "Connections to a placement, by whether they carry a request.",
-  }, () => connectionSamples(traffic));
+  }, () => connectionSamples(traffic()));
   metrics.gauge({
     name: "signalbox_router_connections",
     help: "Client connections open.",
-  }, () => traffic.connections);
+  }, () => traffic().connections);
   metrics.counter(
     {
       name: "signalbox_router_connections_refused_total",
       help: "Client connections refused at a limit.",
     },
     () =>
-      Object.entries(traffic.refused).map(([reason, value]) => ({
+      Object.entries(traffic().refused).map(([reason, value]) => ({
         labels: { reason },
         value,
       })),
@@ -162,7 +173,7 @@ function addTraffic(metrics: Metrics, traffic: Traffic): void {
   metrics.counter({
     name: "signalbox_router_accept_errors_total",
     help: "Failures to accept a client connection.",
-  }, () => traffic.acceptErrors);
+  }, () => traffic().acceptErrors);
 }
 
 function* requestSamples(traffic: Traffic): Generator<Sample> {
@@ -177,6 +188,15 @@ function* requestSamples(traffic: Traffic): Generator<Sample> {
 function* errorSamples(traffic: Traffic): Generator<Sample> {
   for (const { placement, errors } of traffic.placements()) {
     for (const [kind, value] of errors) {
+      yield { labels: { placement, kind }, value };
+    }
+  }
+}
+
+function* streamSamples(traffic: Traffic): Generator<Sample> {
+  for (const { placement, streams } of traffic.placements()) {
+    if (placement === "") continue;
+    for (const [kind, value] of Object.entries(streams)) {
       yield { labels: { placement, kind }, value };
     }
   }

@@ -34,7 +34,8 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
   });
   const traffic = new Traffic();
   const metrics = createMetrics({
-    traffic,
+    traffic: () => traffic,
+    threads: () => 1,
     link,
     applier,
     saved,

@@ -4,6 +4,7 @@ import {
   duration,
   isLoopback,
   list,
+  type ListenAddress,
   listenAddress,
   LOG_SETTINGS,
   oneOf,
@@ -68,6 +69,9 @@ const SHAPE = {
   ).default(parseTrustedProxies([])),
   ROUTER_TLS_CERT: text().optional(),
   ROUTER_TLS_KEY: text().optional(),
+  ROUTER_H2_LISTEN: listenAddress().optional(),
+  ROUTER_CA: text().optional(),
+  ROUTER_THREADS: whole(1, 64).default(1),
   ROUTER_ACCESS_LOG: oneOf(["errors", "all", "off"]).default("errors"),
 };
 
@@ -92,20 +96,33 @@ export function readRouterSettings(
 
 function crossChecks(settings: RouterSettings): SettingProblem[] {
   const problems: SettingProblem[] = [];
-  const data = settings.ROUTER_LISTEN;
-  const admin = settings.ROUTER_ADMIN_LISTEN;
-  if (
-    data.port !== 0 && data.port === admin.port &&
-    (data.hostname === admin.hostname || isWildcard(data.hostname) ||
-      isWildcard(admin.hostname))
+  for (
+    const [name, other] of [
+      ["ROUTER_ADMIN_LISTEN", "ROUTER_LISTEN"],
+      ["ROUTER_H2_LISTEN", "ROUTER_LISTEN"],
+      ["ROUTER_H2_LISTEN", "ROUTER_ADMIN_LISTEN"],
+    ] as const
   ) {
+    const address = settings[name];
+    const taken = settings[other];
+    if (address === undefined || !clash(address, taken)) continue;
     problems.push({
-      name: "ROUTER_ADMIN_LISTEN",
+      name,
       detail:
-        `ROUTER_ADMIN_LISTEN and ROUTER_LISTEN must not share port ${data.port} of one address.`,
+        `${name} and ${other} must not share port ${taken.port} of one address.`,
     });
   }
   const { ROUTER_TLS_CERT: cert, ROUTER_TLS_KEY: key } = settings;
+  if (
+    settings.ROUTER_H2_LISTEN !== undefined && cert === undefined &&
+    key === undefined
+  ) {
+    problems.push({
+      name: "ROUTER_H2_LISTEN",
+      detail:
+        "ROUTER_H2_LISTEN needs ROUTER_TLS_CERT and ROUTER_TLS_KEY: HTTP/2 is spoken over TLS only.",
+    });
+  }
   if ((cert === undefined) !== (key === undefined)) {
     const name = cert === undefined ? "ROUTER_TLS_CERT" : "ROUTER_TLS_KEY";
     problems.push({
@@ -188,6 +205,13 @@ function trustedProxies(value: string): TrustedProxies | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether two listeners cannot both have their address. */
+function clash(one: ListenAddress, other: ListenAddress): boolean {
+  return one.port !== 0 && one.port === other.port &&
+    (one.hostname === other.hostname || isWildcard(one.hostname) ||
+      isWildcard(other.hostname));
 }
 
 function isWildcard(hostname: string): boolean {

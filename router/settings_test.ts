@@ -32,6 +32,7 @@ Deno.test("readRouterSettings() has a working default for everything", () => {
     ROUTER_KEEPALIVE_TIMEOUT: 75_000,
     ROUTER_MAX_CONNECTIONS: 10_000,
     ROUTER_DRAIN_TIMEOUT: 10_000,
+    ROUTER_THREADS: 1,
     ROUTER_ACCESS_LOG: "errors",
   });
 });
@@ -94,6 +95,7 @@ for (
       "host:{key}.a_b:80",
     ],
     ROUTER_MAX_CONNECTIONS: ["0", "many", "1000001"],
+    ROUTER_CA: [""],
     ROUTER_TRUSTED_PROXIES: ["10.0.0.0/33", "example.com", ""],
     ROUTER_ACCESS_LOG: ["none"],
     LOG_LEVEL: ["loud"],
@@ -136,6 +138,27 @@ Deno.test("readRouterSettings() checks settings against each other", () => {
     "ROUTER_MAX_CONNECTIONS_PER_ADDRESS",
   ]);
   read({ ROUTER_LISTEN: "127.0.0.1:0", ROUTER_ADMIN_LISTEN: "127.0.0.1:0" });
+});
+
+Deno.test("readRouterSettings() takes HTTP/2 with TLS only, on an address of its own", () => {
+  const tls = { ROUTER_TLS_CERT: "cert.pem", ROUTER_TLS_KEY: "key.pem" };
+  const named = (env: Record<string, string>) => {
+    const result = readRouterSettings(env);
+    return result.ok ? [] : result.problems.map(({ name }) => name);
+  };
+  const address = "127.0.0.1:8443";
+  assert.deepEqual(named({ ...tls, ROUTER_H2_LISTEN: address }), []);
+  assert.deepEqual(named({ ...tls, ROUTER_H2_LISTEN: "127.0.0.1:0" }), []);
+  assert.deepEqual(named({ ROUTER_H2_LISTEN: address }), ["ROUTER_H2_LISTEN"]);
+  assert.deepEqual(
+    named({ ROUTER_H2_LISTEN: address, ROUTER_TLS_CERT: "cert.pem" }),
+    ["ROUTER_TLS_KEY"],
+  );
+  for (const taken of ["127.0.0.1:8080", "0.0.0.0:9080", "8443"]) {
+    assert.deepEqual(named({ ...tls, ROUTER_H2_LISTEN: taken }), [
+      "ROUTER_H2_LISTEN",
+    ]);
+  }
 });
 
 Deno.test("readRouterSettings() names the known name nearest to an unknown one", () => {

@@ -11,11 +11,11 @@ import { Upstream, type UpstreamOptions } from "./upstream/upstream.ts";
 
 /** One end of a connection, read by what is expected next. */
 export class RawSocket implements AsyncDisposable {
-  #conn: Deno.TcpConn;
+  #conn: Deno.TcpConn | Deno.TlsConn;
   #text = "";
   #ended = false;
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: Deno.TcpConn | Deno.TlsConn) {
     this.#conn = conn;
   }
 

@@ -9,6 +9,9 @@ export type RefusalReason =
   /** Too many others are just being told why they are refused. */
   | "backlog";
 
+/** What stays open beyond an answer: it has its own timeout, and a stop waits for it in vain. */
+export type StreamKind = "event_stream" | "tunnel";
+
 /** What one placement saw. All fields are plain numbers that only the data path adds to. */
 export class PlacementTraffic {
   /** The placement's name; empty for requests that were answered before one was chosen. */
@@ -20,6 +23,8 @@ export class PlacementTraffic {
   readonly errors: Map<UpstreamErrorKind, number> = new Map();
   /** Requests being worked on. */
   inFlight = 0;
+  /** Streams open. */
+  readonly streams: Record<StreamKind, number> = { event_stream: 0, tunnel: 0 };
   /** Connections that carry a request. */
   active = 0;
   /** Connections that wait for one. */

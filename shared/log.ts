@@ -57,7 +57,7 @@ export async function openLog(
     write?: (line: Uint8Array) => Promise<void>;
   },
 ): Promise<() => Promise<void>> {
-  const lines = new Lines(options.write ?? writeStdout);
+  const lines = opened = new Lines(options.write ?? writeStdout);
   const format = options.format === "json" ? jsonLine : prettyLine;
   await configure({
     reset: true,
@@ -71,6 +71,14 @@ export async function openLog(
     await lines.end(1000);
     await dispose();
   };
+}
+
+/** The log opened last. */
+let opened: Lines | null = null;
+
+/** Adds lines that are formed already, as those of another thread, to the log opened last. */
+export function passLines(lines: string): void {
+  opened?.push(lines);
 }
 
 async function writeStdout(line: Uint8Array): Promise<void> {

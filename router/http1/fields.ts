@@ -170,14 +170,19 @@ export function hasMember(value: string, name: string): boolean {
  * @throws {ProtocolError} if it is not 1 to 15 digits: no sign, no list, not empty.
  */
 export function parseContentLength(value: string): number {
-  if (!/^[0-9]{1,15}$/.test(value)) {
+  let length = 0;
+  for (let at = 0; at < value.length && at < 16; at++) {
+    const digit = value.charCodeAt(at) - 0x30;
+    length = digit >= 0 && digit <= 9 ? length * 10 + digit : NaN;
+  }
+  if (value === "" || value.length > 15 || Number.isNaN(length)) {
     throw new ProtocolError(
       `Cannot take a Content-Length that is not 1 to 15 digits: ${
         JSON.stringify(value.slice(0, 64))
       }`,
     );
   }
-  return Number(value);
+  return length;
 }
 
 /** The lines of `lines` whose lower-case names are not in `names`. */

@@ -36,6 +36,8 @@ export class Wire {
   #own: Buffer;
   #pool: BufferPool | null = null;
   #pending: Promise<number | null> | null = null;
+  /** What {@linkcode Wire.watch} has begun to read has come, and waits for the next {@linkcode Wire.fill}. */
+  #held = false;
 
   constructor(transport: Transport, own: Buffer) {
     this.transport = transport;
@@ -71,11 +73,12 @@ export class Wire {
   }
 
   /**
-   * Tells if a peer that has ended its side is gone altogether. After a FIN a read says nothing of a
-   * reset any more, but a write of nothing fails.
+   * Tells if a peer is gone while no read is under way that would tell of it: after its FIN, or while
+   * what it has sent before waits to be used. A write of nothing fails then.
    */
   probe(gone: () => void): void {
-    if (!this.ended || this.closed || this.#writePatience !== Infinity) return;
+    const reading = this.#pending !== null && !this.#held && !this.ended;
+    if (reading || this.closed || this.#writePatience !== Infinity) return;
     this.transport.write(NOTHING).then(undefined, gone);
   }
 
@@ -91,6 +94,7 @@ export class Wire {
   }
 
   #read(): Promise<number | null> {
+    this.#held = false;
     if (this.start === this.end) {
       this.start = this.end = HEADROOM;
     } else if (this.end === this.bytes.length - TAILROOM) {
@@ -130,6 +134,20 @@ export class Wire {
     return true;
   }
 
+  /** Whether the last read has filled the buffer, so that more is likely to have come. */
+  get filled(): boolean {
+    return this.end === this.bytes.length - TAILROOM;
+  }
+
+  /**
+   * Waits until the next {@linkcode Wire.fill} will answer at once, whatever it answers. The buffer may not
+   * be {@linkcode Wire.full}.
+   */
+  ready(): Promise<unknown> {
+    if (this.ended) return Promise.resolve();
+    return (this.#pending ??= this.#read()).catch(() => {});
+  }
+
   /**
    * Begins a read that the next {@linkcode Wire.fill} will use, and tells of its failure: so a
    * reset is noticed while nobody waits for bytes.
@@ -144,7 +162,10 @@ export class Wire {
 
   /** A FIN is noted when it comes; bytes wait for the next {@linkcode Wire.fill}. */
   readonly #noteEnd = (count: number | null): void => {
-    if (count !== null) return;
+    if (count !== null) {
+      this.#held = true;
+      return;
+    }
     this.ended = true;
     this.#pending = null;
   };

@@ -1,5 +1,6 @@
 import { plainAddress } from "../forwarding.ts";
 import type { Transport } from "../http1/transport.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 
 /** How long it takes to try again after a failure to accept, as at the limit of descriptors, in milliseconds. */
 const ACCEPT_PAUSE = 50;
@@ -17,6 +18,8 @@ export interface Acceptor {
   readonly address: Deno.NetAddr;
   /** Whether its connections are encrypted. */
   readonly secure: boolean;
+  /** Shows another certificate from now on, where it shows one. */
+  renew?(identity: TlsIdentity): void;
   /** Begins to accept. */
   start(arrivals: Arrivals): void;
   /** Ends what has not become a connection in time; to be called regularly. */
@@ -33,9 +36,11 @@ export class TcpAcceptor implements Acceptor {
   #running: Promise<void> = Promise.resolve();
 
   /** @throws the platform's errors, such as {@linkcode Deno.errors.AddrInUse}. */
-  constructor(address: { hostname: string; port: number }) {
-    const { hostname, port } = address;
-    this.#listener = Deno.listen({ hostname, port });
+  constructor(
+    options: { hostname: string; port: number; reusePort?: boolean },
+  ) {
+    const { hostname, port, reusePort = false } = options;
+    this.#listener = Deno.listen({ hostname, port, reusePort });
   }
 
   get address(): Deno.NetAddr {

@@ -1,8 +1,9 @@
 import { Body, CutBodyError } from "../http1/body.ts";
+import { HEAD_BUFFERS } from "../http1/buffers.ts";
 import { requestTrailerFilter } from "../http1/chunked.ts";
 import { ProtocolError } from "../http1/fields.ts";
 import { RequestHead, type RequestRules } from "../http1/request_head.ts";
-import type { Wire } from "../http1/wire.ts";
+import { HEADROOM, TAILROOM, type Wire } from "../http1/wire.ts";
 
 /** The most of an unread body that is read and dropped so that its connection can be kept, in bytes. */
 const MAX_DRAINED_BYTES = 256 * 1024;
@@ -30,6 +31,12 @@ export interface BodySink {
 
 /** What of a listener an exchange needs to know. */
 export interface ExchangeHost {
+  /**
+   * The version of HTTP that its clients speak, as `Via` fields tell it.
+   *
+   * @default {"1.1"}
+   */
+  readonly received?: string;
   /** Running requests should finish, and connections end with them. */
   readonly stopping: boolean;
   /** How long a body may be silent, and a reader take nothing, in milliseconds. */
@@ -46,6 +53,8 @@ export class Exchange {
   readonly peer: string;
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean;
+  /** The version of HTTP that the client speaks, as `Via` fields tell it. */
+  readonly received: string;
   /** Whether the peer is a trusted proxy; null before anyone asked. */
   trusted: boolean | null = null;
   /** The head as it was received: its lines, each ended by CR LF. */
@@ -82,6 +91,7 @@ export class Exchange {
     this.peer = options.peer;
     this.secure = options.secure;
     this.#host = options.host;
+    this.received = options.host.received ?? "1.1";
   }
 
   /** Begins with a head, or with what came instead of one. */
@@ -149,6 +159,41 @@ export class Exchange {
   }
 
   /**
+   * Whether {@linkcode Exchange.gather} would likely make the body whole: it is of a known length, fits in one
+   * buffer, and more of it is likely to have come than the connection's own buffer could take.
+   */
+  get gatherable(): boolean {
+    const head = this.#head!;
+    return this.client.filled && head.contentLength > 0 && !this.bodyDone &&
+      !head.expectsContinue &&
+      head.contentLength < HEAD_BUFFERS.size - HEADROOM - TAILROOM;
+  }
+
+  /**
+   * Reads once more before the request is sent on, so that a small body leaves with its head, in one write:
+   * that saves a tenth of such a request (bench:proxy, 10 KiB POST).
+   */
+  async gather(): Promise<void> {
+    const { client } = this;
+    client.grow(HEAD_BUFFERS);
+    client.awaitBytes(this.#host.idleTimeout);
+    const aborted = new Promise<void>((resolve) => this.cancel = resolve);
+    await Promise.race([client.ready(), aborted]);
+    this.cancel = null;
+    client.awaitBytes(Infinity);
+    if (this.aborted !== null) {
+      throw new Error("Cannot go on with a request that was given up");
+    }
+    try {
+      // Where the client has ended it, whoever reads on learns it.
+      await client.fill();
+    } catch (error) {
+      this.abort("gone");
+      throw error;
+    }
+  }
+
+  /**
    * What was received of the body together with the head; empty if nothing. Valid until the body is
    * pumped.
    *
@@ -165,7 +210,7 @@ export class Exchange {
     this.client.watch(this.#lost);
   }
 
-  /** Notices a reset that comes after the client has ended its side; to be called regularly. */
+  /** Notices a reset while no read would tell of it, as when the endpoint takes no more; to be called regularly. */
   probe(): void {
     this.client.probe(this.#lost);
   }

@@ -8,7 +8,7 @@ import { RareWarning } from "./rare_warning.ts";
 import { TlsAcceptor } from "./tls_acceptor.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 
-/** The most refused connections that are told why at a time, and the most TLS handshakes; others are just closed. */
+/** The most refused connections that are told why at a time; others are just closed. */
 const MAX_BACKLOG = 256;
 /** How long a refused connection may take to read its answer, in milliseconds. */
 const REFUSAL_TIME = 1000;
@@ -30,6 +30,12 @@ export interface ListenOptions {
   readonly port: number;
   readonly app: App;
   readonly traffic: Traffic;
+  /**
+   * Other threads of this process listen on the same address.
+   *
+   * @default {false}
+   */
+  readonly reusePort?: boolean;
   /** The most connections open at a time. */
   readonly maxConnections: number;
   /** The most connections of one address; no limit if not given. */
@@ -89,7 +95,7 @@ export class Listener implements ClientHost, Arrivals {
     const acceptor = await TlsAcceptor.listen({
       ...options,
       handshakeTimeout: options.headerTimeout,
-      maxHandshakes: MAX_BACKLOG,
+      maxHandshakes: options.maxConnections,
     });
     return new Listener(acceptor, options);
   }
@@ -112,6 +118,15 @@ export class Listener implements ClientHost, Arrivals {
   /** Where it listens. */
   get address(): Deno.NetAddr {
     return this.#acceptor.address;
+  }
+
+  /**
+   * Shows another certificate from now on, if it listens for TLS.
+   *
+   * @throws {TypeError} if the certificate and its key cannot be used.
+   */
+  renew(identity: TlsIdentity): void {
+    this.#acceptor.renew?.(identity);
   }
 
   /** How many connections are open. */

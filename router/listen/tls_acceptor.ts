@@ -9,10 +9,18 @@ import { checkIdentity, type TlsIdentity } from "./tls_identity.ts";
 export interface TlsOptions extends TlsIdentity {
   readonly hostname: string;
   readonly port: number;
+  /** Other threads of this process listen on the same address. */
+  readonly reusePort?: boolean;
   /** How long a handshake may take, in milliseconds. */
   readonly handshakeTimeout: number;
   /** The most handshakes under way; what comes beyond is closed. */
   readonly maxHandshakes: number;
+  /**
+   * What is offered in a handshake, the best first (RFC 7301).
+   *
+   * @default {["http/1.1"]}
+   */
+  readonly protocols?: readonly string[];
 }
 
 /**
@@ -44,12 +52,13 @@ export class TlsAcceptor implements Acceptor {
    * @throws the platform's errors, if the address cannot.
    */
   static async listen(options: TlsOptions): Promise<TlsAcceptor> {
-    const { cert, key, hostname, port } = options;
+    const { cert, key, hostname, port, protocols = ["http/1.1"] } = options;
+    const reusePort = options.reusePort ?? false;
     checkIdentity(options);
-    const server = createServer({ cert, key, ALPNProtocols: ["http/1.1"] });
+    const server = createServer({ cert, key, ALPNProtocols: [...protocols] });
     const listening = Promise.withResolvers<void>();
     server.once("error", listening.reject);
-    server.listen(port, hostname, () => listening.resolve());
+    server.listen({ port, host: hostname, reusePort }, listening.resolve);
     await listening.promise;
     server.off("error", listening.reject);
     const bound = server.address();
@@ -63,6 +72,17 @@ export class TlsAcceptor implements Acceptor {
       { transport: "tcp", hostname: bound.address, port: bound.port },
       options,
     );
+  }
+
+  /**
+   * Shows another certificate in the handshakes from now on; connections that are open go on.
+   *
+   * @throws {TypeError} if the certificate and its key cannot be used.
+   */
+  renew(identity: TlsIdentity): void {
+    checkIdentity(identity);
+    const { cert, key } = identity;
+    this.#server.setSecureContext({ cert, key });
   }
 
   start(arrivals: Arrivals): void {

@@ -8,16 +8,26 @@ export interface TlsIdentity {
   readonly key: string;
 }
 
-/**
- * Reads a certificate and its key from files.
- *
- * @returns the identity, null where there is none to serve with; and all that is wrong with the files.
- */
-export async function readTlsIdentity(
-  files: { cert: string | undefined; key: string | undefined },
-): Promise<
-  { identity: TlsIdentity | null; problems: readonly SettingProblem[] }
-> {
+/** The files that settings name; those missing or empty are not read. */
+export interface TlsPaths {
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** Certificates of authorities. */
+  readonly ca: string | undefined;
+}
+
+/** What TLS files hold. */
+export interface TlsFiles {
+  /** What to serve with; null for nothing. */
+  readonly identity: TlsIdentity | null;
+  /** Authorities trusted for endpoints, besides the system's, in PEM; null for none. */
+  readonly ca: string | null;
+}
+
+/** Reads the TLS files, or tells all that is wrong with them; what is wrong is null. */
+export async function readTlsFiles(
+  paths: TlsPaths,
+): Promise<TlsFiles & { problems: readonly SettingProblem[] }> {
   const problems: SettingProblem[] = [];
   const read = async (name: string, path: string | undefined) => {
     // That one is missing or empty is told with the other settings.
@@ -34,23 +44,39 @@ export async function readTlsIdentity(
       return null;
     }
   };
-  const cert = await read("ROUTER_TLS_CERT", files.cert);
-  const key = await read("ROUTER_TLS_KEY", files.key);
-  if (cert === null || key === null) return { identity: null, problems };
-  const identity = { cert, key };
-  try {
-    checkIdentity(identity);
-  } catch (error) {
-    problems.push({
-      name: "ROUTER_TLS_KEY",
-      detail:
-        `ROUTER_TLS_CERT and ROUTER_TLS_KEY must be a certificate and its key in PEM: ${
-          errorLine(error)
-        }`,
-    });
-    return { identity: null, problems };
-  }
-  return { identity, problems };
+  const check = (
+    name: string,
+    must: string,
+    check: () => void,
+  ): boolean => {
+    try {
+      check();
+      return true;
+    } catch (error) {
+      problems.push({ name, detail: `${must}: ${errorLine(error)}` });
+      return false;
+    }
+  };
+  const cert = await read("ROUTER_TLS_CERT", paths.cert);
+  const key = await read("ROUTER_TLS_KEY", paths.key);
+  const ca = await read("ROUTER_CA", paths.ca);
+  const identity = cert !== null && key !== null &&
+      check(
+        "ROUTER_TLS_KEY",
+        "ROUTER_TLS_CERT and ROUTER_TLS_KEY must be a certificate and its key in PEM",
+        () => checkIdentity({ cert, key }),
+      )
+    ? { cert, key }
+    : null;
+  const authorities = ca !== null &&
+      check(
+        "ROUTER_CA",
+        "ROUTER_CA must hold certificates in PEM",
+        () => checkAuthorities(ca),
+      )
+    ? ca
+    : null;
+  return { identity, ca: authorities, problems };
 }
 
 /**
@@ -71,5 +97,33 @@ export function checkIdentity({ cert, key }: TlsIdentity): void {
   }
   if (!fits) {
     throw new TypeError("Cannot serve TLS: the key is not the certificate's");
+  }
+}
+
+/**
+ * Checks that a text holds at least one certificate, and no other that cannot be read: the platform
+ * would pass over those.
+ *
+ * @throws {TypeError} if it does not.
+ */
+export function checkAuthorities(pem: string): void {
+  const blocks = pem.match(
+    /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g,
+  ) ?? [];
+  const begun = pem.split("-----BEGIN CERTIFICATE-----").length - 1;
+  if (blocks.length === 0 || blocks.length < begun) {
+    throw new TypeError(
+      `Cannot take authorities from a text with ${blocks.length} whole certificates, and ${begun} begun`,
+    );
+  }
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch (cause) {
+      throw new TypeError(
+        `Cannot read certificate ${index + 1} of ${blocks.length}`,
+        { cause },
+      );
+    }
   }
 }

@@ -108,6 +108,7 @@ async function sendWithBody(
     if (body === null || wire.closed) throw error;
   }
   if (exchange.bodyDone) {
+    exchange.client.shrink();
     exchange.watch();
     wire.awaitBytes(timeouts.response);
     return;

@@ -1,6 +1,11 @@
 import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
-import { connect as connectTls } from "node:tls";
+import {
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
 import type { Endpoint } from "../../shared/endpoint.ts";
 import type { Transport } from "../http1/transport.ts";
 import { UpstreamError, type UpstreamErrorKind } from "./error.ts";
@@ -10,9 +15,24 @@ import { TlsTransport } from "../http1/tls_transport.ts";
 export interface ConnectOptions {
   /** How long opening one may take, in milliseconds. */
   readonly timeout: number;
-  /** Certificates trusted for https endpoints, in PEM; the system's roots if not given. */
+  /** Certificates trusted for https endpoints besides the system's roots, in PEM. */
   readonly caCerts?: readonly string[];
 }
+
+/**
+ * How the platform says that nobody trusted has issued a certificate; of one that is not valid now it
+ * says the same.
+ */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** Endpoints that the system's roots have verified where other certificates are trusted as well. */
+const publicEndpoints = new WeakSet<Endpoint>();
 
 /**
  * Opens a connection to an endpoint.
@@ -30,7 +50,7 @@ export async function connectEndpoint(
   const either = AbortSignal.any([signal, deadline.signal]);
   try {
     return endpoint.tls
-      ? await openTls(endpoint, either, options)
+      ? await openVerified(endpoint, either, options)
       : await openTcp(endpoint, either);
   } catch (cause) {
     signal.throwIfAborted();
@@ -41,6 +61,10 @@ export async function connectEndpoint(
       `Cannot connect to ${endpoint.hostname}:${endpoint.port}: ${
         kind === "connect_timeout"
           ? `not connected after ${options.timeout} ms`
+          : kind === "tls"
+          ? `its certificate or handshake cannot be accepted${
+            errorCode(cause) === "" ? "" : ` (${errorCode(cause)})`
+          }`
           : kind
       }`,
       {
@@ -69,12 +93,64 @@ async function openTcp(
   return conn;
 }
 
+/**
+ * The runtime gives no program its system's roots, and trusts either those or the ones it is given. So
+ * where both are to be trusted, the ones that verified an endpoint last are tried first, then the others.
+ */
+async function openVerified(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  { caCerts }: ConnectOptions,
+): Promise<Transport> {
+  const own = caCerts ?? null;
+  const isPublic = own === null || publicEndpoints.has(endpoint);
+  const attempts = own === null ? [null] : isPublic ? [null, own] : [own, null];
+  for (const roots of attempts) {
+    try {
+      const socket = await openTls(endpoint, signal, { roots });
+      if (roots === null) publicEndpoints.add(endpoint);
+      else publicEndpoints.delete(endpoint);
+      return new TlsTransport(socket);
+    } catch (error) {
+      if (!UNTRUSTED.has(errorCode(error))) throw error;
+    }
+  }
+  throw new Error(await whyUntrusted(endpoint, signal));
+}
+
+/** Says what is wrong with an endpoint's certificate. Nothing is sent on the connection that shows it. */
+async function whyUntrusted(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<string> {
+  const socket = await openTls(endpoint, signal, { roots: null, look: true });
+  const certificate = socket.getPeerX509Certificate();
+  socket.destroy();
+  if (certificate === undefined) return "it shows no certificate";
+  const { validFrom, validTo } = certificate;
+  const name = certificate.subject.replaceAll("\n", ", ");
+  const now = Date.now();
+  if (now > Date.parse(validTo)) {
+    return `the certificate of ${name} has expired: it was valid until ${validTo}`;
+  }
+  if (now < Date.parse(validFrom)) {
+    return `the certificate of ${name} is not valid before ${validFrom}`;
+  }
+  const issuer = certificate.issuer.replaceAll("\n", ", ");
+  return `the issuer of the certificate of ${name} is not trusted: ${issuer}`;
+}
+
+/**
+ * Opens an encrypted connection. `roots` are trusted, and no others; the system's if null. A `look`
+ * verifies nothing.
+ */
 function openTls(
   endpoint: Endpoint,
   signal: AbortSignal,
-  options: ConnectOptions,
-): Promise<Transport> {
-  const { promise, resolve, reject } = Promise.withResolvers<Transport>();
+  options: { roots: readonly string[] | null; look?: boolean },
+): Promise<TLSSocket> {
+  const { roots, look = false } = options;
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const { hostname, port } = endpoint;
   const socket = connectTls({
     host: hostname,
@@ -82,7 +158,8 @@ function openTls(
     ALPNProtocols: ["http/1.1"],
     // A name is needed for the certificate; an address may not be one (RFC 6066 section 3).
     ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-    ...(options.caCerts === undefined ? {} : { ca: [...options.caCerts] }),
+    ...(roots === null ? {} : { secureContext: trusting(roots) }),
+    rejectUnauthorized: !look,
   });
   const abort = () => {
     reject(signal.reason);
@@ -100,11 +177,21 @@ function openTls(
     socket.off("error", fail);
     socket.off("close", close);
     socket.setNoDelay(true);
-    resolve(new TlsTransport(socket));
+    resolve(socket);
   });
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
   return promise.finally(() => signal.removeEventListener("abort", abort));
+}
+
+let trusted: { roots: readonly string[]; context: SecureContext } | null = null;
+
+/** Roots made ready once: a router has one set of them. */
+function trusting(roots: readonly string[]): SecureContext {
+  if (trusted?.roots !== roots) {
+    trusted = { roots, context: createSecureContext({ ca: [...roots] }) };
+  }
+  return trusted.context;
 }
 
 function failureKind(cause: unknown, tls: boolean): UpstreamErrorKind {

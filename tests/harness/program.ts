@@ -37,10 +37,22 @@ export class Program implements AsyncDisposable {
     this.ended = read.then(() => child.status);
   }
 
-  /** Starts a program; settings that `env` does not name have their defaults. */
-  static start(name: ProgramName, env: Record<string, string>): Program {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: taskArguments(name),
+  /**
+   * Starts a program; settings that `env` does not name have their defaults. `within` is a command that
+   * runs the one that follows its own arguments, in the same process.
+   */
+  static start(
+    name: ProgramName,
+    env: Record<string, string>,
+    { within = [] }: { within?: readonly string[] } = {},
+  ): Program {
+    const [command, ...args] = [
+      ...within,
+      Deno.execPath(),
+      ...taskArguments(name),
+    ];
+    const child = new Deno.Command(command!, {
+      args,
       cwd: root,
       clearEnv: true,
       env: { ...inherited(), LOG_FORMAT: "json", ...env },

@@ -34,6 +34,53 @@ Deno.test("a router with a certificate and key serves its data listener over TLS
   equal((await router.program.stop()).code, 0);
 });
 
+Deno.test("a router with ROUTER_H2_LISTEN serves HTTP/2 beside HTTP/1.1", async () => {
+  await using folder = await dataFolder();
+  await using one = startCell("one");
+  const files = {
+    ROUTER_TLS_CERT: `${folder.path}/cert.pem`,
+    ROUTER_TLS_KEY: `${folder.path}/key.pem`,
+    ROUTER_BOOTSTRAP: `${folder.path}/bootstrap.json`,
+  };
+  await Deno.writeTextFile(files.ROUTER_TLS_CERT, TEST_CERT);
+  await Deno.writeTextFile(files.ROUTER_TLS_KEY, TEST_KEY);
+  await Deno.writeTextFile(
+    files.ROUTER_BOOTSTRAP,
+    JSON.stringify(configOf([one])),
+  );
+  await using router = await Router.start("r", {
+    folder: folder.path,
+    cpUrl: "",
+    env: { ...files, ROUTER_H2_LISTEN: "127.0.0.1:0" },
+  });
+  const { address } = await router.program.line("listening", {
+    listener: "h2",
+  });
+  for (
+    const [url, versions, status] of [
+      [`https://${address}`, { http1: false, http2: true }, 200],
+      [`https://${address}`, { http1: true, http2: false }, 505],
+      [
+        router.url.replace("http:", "https:"),
+        { http1: true, http2: false },
+        200,
+      ],
+    ] as const
+  ) {
+    using client = Deno.createHttpClient({ caCerts: [TEST_CERT], ...versions });
+    const response = await fetch(`${url}/path?query`, {
+      method: "POST",
+      headers: { "X-Routing-Key": "acme" },
+      body: "hello",
+      client,
+    });
+    equal(response.status, status);
+    const answer = await response.json();
+    if (status === 200) equal(answer.path, "/path?query");
+  }
+  equal((await router.program.stop()).code, 0);
+});
+
 Deno.test("a certificate without its key, or one that cannot be used, stops the start", async () => {
   await using folder = await dataFolder();
   const cert = `${folder.path}/cert.pem`;

@@ -1,0 +1,56 @@
+import type { ListenAddress } from "../../shared/settings.ts";
+import type { ConfigSource } from "../active.ts";
+import type { DataListenOptions } from "../data_path.ts";
+import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
+import type { TrafficCounts } from "./counts.ts";
+
+/** A config on its way to another thread: its canonical text, and what is known of it. */
+export interface SentConfig {
+  readonly version: number;
+  readonly epoch: string | null;
+  readonly digest: string;
+  readonly source: ConfigSource;
+  /** UTF-8. */
+  readonly text: Uint8Array<ArrayBuffer>;
+}
+
+/** One listener that every thread opens. */
+export interface SentListener {
+  readonly address: ListenAddress;
+  readonly protocol: DataListenOptions["protocol"];
+}
+
+/** What the main thread tells a serving thread. All of it is plain data. */
+export type ToThread =
+  | {
+    readonly type: "start";
+    /** The settings as they stood in the environment; they were found right. */
+    readonly env: Readonly<Record<string, string>>;
+    readonly tls: TlsFiles;
+    readonly listeners: readonly SentListener[];
+    readonly config: SentConfig | null;
+    /** How many threads serve in all, which share out what may be open. */
+    readonly threads: number;
+  }
+  /** Reads a config and holds it ready. Answered by `prepared`. */
+  | { readonly type: "prepare"; readonly config: SentConfig }
+  /** Serves the config that was prepared last. Answered by `serving`. */
+  | { readonly type: "swap" }
+  /** Answered by `counts`. */
+  | { readonly type: "count" }
+  | { readonly type: "renew"; readonly identity: TlsIdentity }
+  /** Answered by `stopped`. */
+  | { readonly type: "stop"; readonly graceMs: number };
+
+/** What a serving thread tells the main thread. */
+export type FromThread =
+  | { readonly type: "listening" }
+  /** It cannot start. */
+  | { readonly type: "failed"; readonly problem: string }
+  /** `error` is null where the config is ready. */
+  | { readonly type: "prepared"; readonly error: string | null }
+  | { readonly type: "serving" }
+  | { readonly type: "counts"; readonly counts: TrafficCounts }
+  /** Lines of its log. */
+  | { readonly type: "log"; readonly lines: string }
+  | { readonly type: "stopped" };

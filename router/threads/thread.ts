@@ -1,0 +1,132 @@
+/** A serving thread besides the main one: a worker that does what {@linkcode ToThread} says. */
+import { errorLine } from "../../shared/errors.ts";
+import { openLog } from "../../shared/log.ts";
+import { systemClock } from "../../shared/clock.ts";
+import { activate } from "../active.ts";
+import type { ReadyConfig } from "../applier.ts";
+import { readConfig } from "../config_reader.ts";
+import { DataPath } from "../data_path.ts";
+import { readRouterSettings } from "../settings.ts";
+import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
+import { countsOf } from "./counts.ts";
+import type { FromThread, SentConfig, ToThread } from "./messages.ts";
+
+/** The worker's side of its messages, which the types of a page do not have. */
+const scope = globalThis as unknown as {
+  onmessage: (event: MessageEvent<ToThread>) => void;
+  postMessage(message: FromThread): void;
+  close(): void;
+};
+
+let data: DataPath | null = null;
+let endLog = () => Promise.resolve();
+/** The config that was prepared last. */
+let prepared: ReadyConfig | null = null;
+/** What takes its time is done in the order it was told. */
+let working: Promise<void> = Promise.resolve();
+
+surviveErrors();
+scope.onmessage = ({ data: message }) => {
+  switch (message.type) {
+    case "start":
+      working = working.then(() => start(message));
+      return;
+    case "prepare":
+      working = working.then(() => prepareAndTell(message.config));
+      return;
+    case "swap":
+      working = working.then(swap);
+      return;
+    case "count":
+      if (data !== null) {
+        scope.postMessage({
+          type: "counts",
+          counts: countsOf(data.traffic, uncaughtErrors()),
+        });
+      }
+      return;
+    case "renew":
+      data?.renew(message.identity);
+      return;
+    case "stop":
+      void stop(message.graceMs);
+      return;
+    default:
+      message satisfies never;
+  }
+};
+
+async function start(
+  { env, tls, listeners, config, threads }: ToThread & { type: "start" },
+): Promise<void> {
+  try {
+    const result = readRouterSettings(env);
+    if (!result.ok) throw new Error("Cannot read the settings");
+    const { settings } = result;
+    endLog = await openLog({
+      level: settings.LOG_LEVEL ?? "info",
+      format: settings.LOG_FORMAT ?? "json",
+      write: (lines) => {
+        const text = new TextDecoder().decode(lines);
+        scope.postMessage({ type: "log", lines: text });
+        return Promise.resolve();
+      },
+    });
+    data = new DataPath(settings, { ca: tls.ca, threads });
+    if (config !== null) {
+      await prepare(config);
+      serve();
+    }
+    for (const { address, protocol } of listeners) {
+      await data.listen(address, { protocol, tls: tls.identity });
+    }
+    scope.postMessage({ type: "listening" });
+  } catch (error) {
+    scope.postMessage({ type: "failed", problem: errorLine(error) });
+  }
+}
+
+async function prepareAndTell(config: SentConfig): Promise<void> {
+  let problem: string | null = null;
+  try {
+    await prepare(config);
+  } catch (error) {
+    problem = errorLine(error);
+  }
+  scope.postMessage({ type: "prepared", error: problem });
+}
+
+async function prepare(config: SentConfig): Promise<void> {
+  const { version, epoch, digest, source, text } = config;
+  prepared = null;
+  const read = await readConfig({ kind: "text", text }, {
+    maxBytes: text.length,
+    digest,
+  });
+  // The main thread has read it: only a want of memory, or a mistake of ours, can bring this about.
+  if (!read.ok) throw new Error(read.error);
+  prepared = { version, epoch, digest, source, routes: read.routes };
+}
+
+function swap(): void {
+  serve();
+  scope.postMessage({ type: "serving" });
+}
+
+function serve(): void {
+  if (prepared === null) return;
+  activate({
+    ...prepared,
+    appliedAt: systemClock.wall(),
+    appliedAtMonotonic: systemClock.now(),
+  });
+  data?.retain(prepared.routes.placements);
+  prepared = null;
+}
+
+async function stop(graceMs: number): Promise<void> {
+  await data?.stop(graceMs);
+  await endLog();
+  scope.postMessage({ type: "stopped" });
+  scope.close();
+}

@@ -1,0 +1,59 @@
+import { equal, match, rejects } from "node:assert/strict";
+import { eventually } from "../testing.ts";
+import { Threads, type ThreadsOptions } from "./threads.ts";
+
+const OPTIONS: ThreadsOptions = {
+  count: 1,
+  env: {},
+  tls: { identity: null, ca: null },
+  listeners: [],
+  active: () => null,
+};
+
+/** A thread that says it listens, counts one error each time it is asked, and dies when told of a config. */
+const MORTAL = `data:text/javascript,${
+  encodeURIComponent(`
+    onmessage = ({ data }) => {
+      if (data.type === "start") postMessage({ type: "listening" });
+      if (data.type === "count") {
+        postMessage({ type: "counts", counts: {
+          inFlight: 1, connections: 2, acceptErrors: 3, uncaught: 4, placements: [],
+          refused: { max_connections: 5, max_per_address: 0, stopping: 0, backlog: 0 },
+        } });
+      }
+      if (data.type === "renew") throw new Error("it dies here");
+      if (data.type === "stop") postMessage({ type: "stopped" });
+    };
+  `)
+}`;
+
+Deno.test("Threads.start() throws where a thread cannot listen", async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { hostname, port } = taken.addr;
+  await rejects(
+    Threads.start({
+      ...OPTIONS,
+      count: 2,
+      listeners: [{ protocol: "http/1.1", address: { hostname, port } }],
+    }),
+    /Cannot start|in use/,
+  );
+  taken.close();
+});
+
+Deno.test("Threads puts another thread in the place of one that dies, and keeps what it counted", async () => {
+  const threads = await Threads.start({ ...OPTIONS, module: MORTAL });
+  equal(threads.serving, 1);
+  const [before] = await threads.counts();
+  match(JSON.stringify(before), /"connections":2/);
+  threads.renew({ cert: "", key: "" });
+  await eventually(() => threads.serving === 0, "the thread dies");
+  await eventually(() => threads.serving === 1, "another takes its place");
+  const [lost, now] = await threads.counts();
+  // What only grows is kept; what was open is not any more.
+  equal(lost!.uncaught, 4);
+  equal(lost!.refused.max_connections, 5);
+  equal(lost!.connections + lost!.inFlight, 0);
+  equal(now!.connections, 2);
+  await threads.stop(0);
+});

@@ -1,0 +1,5 @@
+/** A port of 127.0.0.1 that is free now, for programs that cannot take one of their own. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

@@ -1,0 +1,143 @@
+/**
+ * `deno task bench:proxy`: our router beside the proxies people use, in front of one endpoint, under one
+ * load. `--help` tells the options.
+ */
+import { Child } from "../child.ts";
+import { commandOutput } from "../command_output.ts";
+import { machine } from "../machine.ts";
+import { cellsOn, manyCustomers } from "./customers.ts";
+import { measureCase } from "./measurement.ts";
+import { type Options, parseOptions, USAGE } from "./options.ts";
+import { NotInstalled, type Peer, type Scene } from "./peers/peer.ts";
+import { caseReport, LEGEND, noteLine } from "./report.ts";
+
+/** Something the benchmark cannot go on without; its message is for the person at the terminal. */
+class BenchmarkError extends Error {}
+
+/** Starts the endpoint and writes down the customers. */
+async function prepare(
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Scene> {
+  const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "bench-" });
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  // nginx, started by root, works as another user.
+  await Deno.chmod(folder, 0o755);
+  const endpoint = stack.use(
+    new Child(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--allow-net=127.0.0.1",
+        new URL("endpoint.ts", import.meta.url).pathname,
+      ],
+    }),
+  );
+  const cells = cellsOn(JSON.parse(await endpoint.line(/^\[/)));
+  const config = manyCustomers(cells);
+  const configFile = `${folder}/config.json`;
+  await Deno.writeTextFile(configFile, JSON.stringify(config));
+  return {
+    config,
+    configFile,
+    cells,
+    endpointPid: endpoint.pid,
+    folder,
+    routerEnv: Object.fromEntries(
+      Object.entries(Deno.env.toObject())
+        .filter(([name]) => name.startsWith("ROUTER_")),
+    ),
+    signal,
+  };
+}
+
+/** The versions of those that are installed; says who is not. */
+async function versionsOf(
+  peers: readonly Peer[],
+  scene: Scene,
+): Promise<{ versions: Map<string, string>; skipped: string[] }> {
+  const versions = new Map<string, string>();
+  const skipped: string[] = [];
+  for (const peer of peers) {
+    try {
+      versions.set(peer.id, await peer.version(scene));
+    } catch (error) {
+      if (!(error instanceof NotInstalled)) throw error;
+      skipped.push(`${peer.name} is skipped: ${error.message}`);
+    }
+  }
+  return { versions, skipped };
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const wrk = await commandOutput("wrk", ["-v"]);
+  if (wrk === undefined) {
+    throw new BenchmarkError("This needs wrk: apt install wrk");
+  }
+  const tell = (text: string) => console.error(text);
+  await using stack = new AsyncDisposableStack();
+  const scene = await prepare(stack, signal);
+  const { versions, skipped } = await versionsOf(options.peers, scene);
+  skipped.forEach(tell);
+  const peers = options.peers.filter(({ id }) => versions.has(id));
+  const customersFile = `${scene.folder}/customers.txt`;
+  await Deno.writeTextFile(
+    customersFile,
+    Object.keys(scene.config.customer_to_placement).join("\n") + "\n",
+  );
+  const samples = options.cases.length * peers.length * options.rounds;
+  tell(
+    `${samples} samples of ${options.seconds} s, about ${
+      Math.ceil(samples * (options.seconds + 1.5) / 60)
+    } minutes`,
+  );
+  for (const item of options.cases) {
+    const outcomes = await measureCase(item, {
+      ...options,
+      peers,
+      scene,
+      customersFile,
+      tell,
+    });
+    console.log(
+      caseReport(item, outcomes, { versions, form: options.form }) + "\n",
+    );
+  }
+  const passedOn = Object.entries(scene.routerEnv)
+    .map(([name, value]) => `${name}=${value} `).join("");
+  const notes = [
+    ...skipped,
+    `Machine: ${await machine()}`,
+    `Load: wrk ${
+      /[0-9]+\.[0-9]+\.[0-9]+/.exec(wrk)?.[0]
+    }, 1 thread, a random one of ${
+      Object.keys(scene.config.customer_to_placement).length
+    } customers in each request; ${options.rounds} samples of ${options.seconds} s of each proxy; the endpoint and the load share the machine with it`,
+    `Command: ${passedOn}deno task bench:proxy ${Deno.args.join(" ")}`
+      .trimEnd(),
+  ];
+  console.log(
+    [LEGEND, "", ...notes.map((note) => noteLine(note, options.form))]
+      .join("\n"),
+  );
+}
+
+if (Deno.args.includes("--help")) {
+  console.log(USAGE);
+  Deno.exit(0);
+}
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(name, () => stop.abort());
+}
+try {
+  await run(parseOptions(Deno.args), stop.signal);
+  Deno.exit(0);
+} catch (error) {
+  if (stop.signal.aborted) console.error("Stopped.");
+  else if (error instanceof BenchmarkError || error instanceof TypeError) {
+    console.error(error.message);
+  } else console.error(error);
+  Deno.exit(1);
+}

@@ -1,0 +1,1 @@
+/** Encoded and partial content passes as it is. */

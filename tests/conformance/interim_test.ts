@@ -1,0 +1,1 @@
+/** Informational answers, and `Expect`. */

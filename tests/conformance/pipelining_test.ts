@@ -1,0 +1,1 @@
+/** Requests that follow each other without waiting. */
