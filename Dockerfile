@@ -2,6 +2,9 @@
 #   docker run … signalbox cp        docker run … signalbox router
 FROM denoland/deno:2.9.6
 
+# What https endpoints and a wss: control plane are verified against.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /app
 COPY deno.json deno.lock ./
 COPY shared shared

@@ -248,7 +248,7 @@ export class Wire {
       const fits = size <= scratch.length - length;
       if (fits && body !== null) scratch.set(body, length);
       const bytes = scratch.subarray(0, fits ? length + size : length);
-      // Most messages leave here; another function to wait for would cost each of them 0.2 µs.
+      // Most messages leave here; another function to wait for would cost each of them 0.2 µs (bench:proxy, 1 KiB).
       this.#beginWrite(patience);
       const count = await this.transport.write(bytes);
       if (count < bytes.length) {

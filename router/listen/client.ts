@@ -48,6 +48,8 @@ export class Client {
   #exchange: Exchange;
   #view = new RequestView();
   #phase: Phase = "idle";
+  /** An empty line came before the request. */
+  #emptyLine = false;
   /** A head that took too long is being refused: what else comes of it is dropped. */
   #refused = false;
 
@@ -71,11 +73,12 @@ export class Client {
     try {
       wire.awaitBytes(keepAliveTimeout);
       for (;;) {
-        // A head that came whole is taken here: another function to wait for would cost it 0.2 µs.
+        // A head that came whole is taken here: another function to wait for would cost it 0.2 µs (bench:proxy, 1 KiB).
         if (wire.available === 0 && !await wire.fill()) break;
         const head = this.#takeHead(0) ?? await this.#restOfHead();
         if (head === null) break;
         wire.awaitBytes(Infinity);
+        this.#emptyLine = false;
         await this.#begin(head);
         if (!this.#exchange.keepAlive || this.#host.stopping) break;
         wire.shrink();
@@ -110,8 +113,9 @@ export class Client {
     // One empty line before a request is allowed (RFC 9112 section 2.2).
     if (
       wire.bytes[wire.start] === 0x0d && seen < 2 && wire.available > 1 &&
-      wire.bytes[wire.start + 1] === 0x0a
+      wire.bytes[wire.start + 1] === 0x0a && !this.#emptyLine
     ) {
+      this.#emptyLine = true;
       wire.start += 2;
       seen = 0;
     }

@@ -50,6 +50,19 @@ Deno.test("Listener allows one empty line before a request", async () => {
   match(await client.message(), /^HTTP\/1\.1 200 /);
 });
 
+Deno.test("Listener refuses a second empty line before a request, whatever the pieces it comes in", async () => {
+  await using endpoint = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(endpoint));
+  const text = `\r\n\r\n${request()}`;
+  for (const cut of [0, 1, 2, 3, 4]) {
+    await using client = await router.connect();
+    await client.send(text.slice(0, cut));
+    await client.send(text.slice(cut));
+    match(await client.rest(), /^HTTP\/1\.1 400 /);
+  }
+  equal(endpoint.requests.length, 0);
+});
+
 Deno.test("Listener takes a request byte by byte, and heads up to the limit", async () => {
   await using endpoint = new AnsweringEndpoint();
   await using router = new TestRouter(urlOf(endpoint));
