@@ -9,6 +9,9 @@ import { Lane } from "./h2_lane.ts";
 /** What every client of HTTP/2 sends first (RFC 9113 section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
+/** Where the runtime's server listens, and these connections come from. */
+export const INNER_HOST = "127.0.0.1";
+
 /** The buffers of a connection; they grow where they are filled. */
 const OWN_BUFFER_BYTES = 4096;
 
@@ -21,8 +24,10 @@ export interface H2Host extends ClientHost {
   readonly innerPort: number;
   /** Where HTTP/1.1 is spoken. */
   readonly http1Port: number;
-  /** The runtime's server will see this connection under `port`; null when it is over. */
-  known(port: number, connection: H2Connection | null): void;
+  /** The runtime's server will see this connection under `port`. */
+  known(port: number, connection: H2Connection): void;
+  /** It will no more. */
+  over(port: number, connection: H2Connection): void;
 }
 
 /**
@@ -80,7 +85,7 @@ export class H2Connection {
 
   async #carry(): Promise<void> {
     const conn = await Deno.connect({
-      hostname: "127.0.0.1",
+      hostname: INNER_HOST,
       port: this.#host.innerPort,
     });
     conn.setNoDelay(true);
@@ -94,7 +99,7 @@ export class H2Connection {
         closing: LINGER_TIME,
       });
     } finally {
-      this.#host.known(port, null);
+      this.#host.over(port, this);
     }
   }
 

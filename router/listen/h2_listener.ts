@@ -1,3 +1,4 @@
+import { atMost } from "../../shared/clock.ts";
 import { logger } from "../../shared/log.ts";
 import type { Transport } from "../http1/transport.ts";
 import { type Refusal, refusalText } from "../refusal.ts";
@@ -5,7 +6,7 @@ import type { Traffic } from "../traffic.ts";
 import type { Arrivals } from "./acceptor.ts";
 import type { App } from "./client.ts";
 import { BodySource } from "./h2_body.ts";
-import { H2Connection, type H2Host } from "./h2_connection.ts";
+import { H2Connection, type H2Host, INNER_HOST } from "./h2_connection.ts";
 import { CutStream } from "./h2_lane.ts";
 import { type BodyFraming, requestText } from "./h2_request.ts";
 import type { ListenOptions } from "./listener.ts";
@@ -17,6 +18,9 @@ const log = logger("h2");
 
 /** The most TLS handshakes under way. */
 const MAX_HANDSHAKES = 256;
+
+/** How long that server may take to end when all clients are gone, in milliseconds: others may hold its port. */
+const SHUTDOWN_TIME = 1000;
 
 /** How long it may take to see that a request without a Content-Length has no body, in milliseconds. */
 const EMPTY_TIME = 20;
@@ -94,7 +98,7 @@ export class H2Listener implements H2Host, Arrivals {
     this.http1Port = options.http1Port;
     this.#server = Deno.serve(
       {
-        hostname: "127.0.0.1",
+        hostname: INNER_HOST,
         port: 0,
         onListen: () => {},
         onError: answerError,
@@ -140,9 +144,13 @@ export class H2Listener implements H2Host, Arrivals {
   }
 
   /** Notes under which port the runtime's server sees a connection; see {@linkcode H2Host}. */
-  known(port: number, connection: H2Connection | null): void {
-    if (connection === null) this.#byPort.delete(port);
-    else this.#byPort.set(port, connection);
+  known(port: number, connection: H2Connection): void {
+    this.#byPort.set(port, connection);
+  }
+
+  /** Forgets that; another connection may have the port by now. */
+  over(port: number, connection: H2Connection): void {
+    if (this.#byPort.get(port) === connection) this.#byPort.delete(port);
   }
 
   /** Takes a connection; see {@linkcode Arrivals}. */
@@ -195,7 +203,10 @@ export class H2Listener implements H2Host, Arrivals {
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.NetAddr>,
   ): Promise<Response> {
-    const connection = this.#byPort.get(info.remoteAddr.port);
+    const { hostname, port } = info.remoteAddr;
+    const connection = hostname === INNER_HOST
+      ? this.#byPort.get(port)
+      : undefined;
     // Whoever found the port on loopback is none of our clients.
     if (connection === undefined) return new Response(null, { status: 421 });
     if (this.#active >= this.#options.maxConnections) return this.#overload();
@@ -252,7 +263,7 @@ export class H2Listener implements H2Host, Arrivals {
       await promise;
       clearTimeout(timer);
     }
-    await down;
+    await atMost(SHUTDOWN_TIME, down);
     clearInterval(this.#timer);
   }
 }

@@ -13,6 +13,12 @@ const MAX_BACKLOG = 256;
 /** How long a refused connection may take to read its answer, in milliseconds. */
 const REFUSAL_TIME = 1000;
 
+/**
+ * How long an idle connection is kept when the listener stops, in milliseconds: a request may be on its way
+ * on it, which is answered, and told that the connection ends.
+ */
+const LAST_REQUEST_TIME = 500;
+
 /** What is told of when it is reached. */
 type Limit = "max_connections" | "max_per_address" | "accept";
 
@@ -135,8 +141,8 @@ export class Listener implements ClientHost, Arrivals {
   }
 
   /**
-   * Takes no more connections, ends idle ones, lets running requests finish for at most `graceMs`
-   * milliseconds, and ends what is left. Resolves when all are gone; a second call waits for the first.
+   * Takes no more connections, lets running requests finish for at most `graceMs` milliseconds, and ends
+   * what is left; idle connections may carry one more request, if it comes soon. Resolves when all are gone; a second call waits for the first.
    */
   stop(graceMs: number): Promise<void> {
     return this.#stopped ??= this.#stop(graceMs);
@@ -144,17 +150,19 @@ export class Listener implements ClientHost, Arrivals {
 
   async #stop(graceMs: number): Promise<void> {
     this.stopping = true;
-    const accepted = this.#acceptor.stop();
-    for (const client of this.#clients) client.closeIdle();
-    await accepted;
+    await this.#acceptor.stop();
     if (this.#clients.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#emptied = resolve;
-      const timer = setTimeout(() => {
+      const idle = setTimeout(() => {
+        for (const client of this.#clients) client.closeIdle();
+      }, Math.min(graceMs, LAST_REQUEST_TIME));
+      const rest = setTimeout(() => {
         for (const client of this.#clients) client.cut();
       }, graceMs);
       await promise;
-      clearTimeout(timer);
+      clearTimeout(idle);
+      clearTimeout(rest);
     }
     for (const refused of this.#refusals.keys()) close(refused);
     this.#refusals.clear();

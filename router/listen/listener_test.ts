@@ -184,6 +184,19 @@ Deno.test("Listener.stop() ends idle connections and lets requests finish", asyn
   );
 });
 
+Deno.test("Listener.stop() answers a request that was on its way on an idle connection", async () => {
+  await using endpoint = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(endpoint));
+  await using client = await router.connect();
+  await client.send(request());
+  match(await client.message(), /^HTTP\/1\.1 200 /);
+  const stopped = router.listener.stop(10_000);
+  await client.send(request());
+  match(await client.rest(), /^HTTP\/1\.1 200 [\s\S]*Connection: close\r\n/);
+  client.close();
+  await stopped;
+});
+
 Deno.test("Listener.stop() ends what has not finished in time", async () => {
   await using endpoint = new RawEndpoint(async (socket) => {
     await socket.rest();

@@ -49,7 +49,8 @@ export type FromThread =
   | { readonly type: "failed"; readonly problem: string }
   /** `error` is null where the config is ready. */
   | { readonly type: "prepared"; readonly error: string | null }
-  | { readonly type: "serving" }
+  /** `error` is null where the config is served. */
+  | { readonly type: "serving"; readonly error: string | null }
   | { readonly type: "counts"; readonly counts: TrafficCounts }
   /** Lines of its log. */
   | { readonly type: "log"; readonly lines: string }

@@ -1,11 +1,12 @@
 /** A serving thread besides the main one: a worker that does what {@linkcode ToThread} says. */
 import { errorLine } from "../../shared/errors.ts";
-import { openLog } from "../../shared/log.ts";
+import { logger, openLog } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { activate } from "../active.ts";
 import type { ReadyConfig } from "../applier.ts";
 import { readConfig } from "../config_reader.ts";
 import { DataPath } from "../data_path.ts";
+import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { readRouterSettings } from "../settings.ts";
 import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
 import { countsOf } from "./counts.ts";
@@ -17,6 +18,8 @@ const scope = globalThis as unknown as {
   postMessage(message: FromThread): void;
   close(): void;
 };
+
+const log = logger("threads");
 
 let data: DataPath | null = null;
 let endLog = () => Promise.resolve();
@@ -35,7 +38,7 @@ scope.onmessage = ({ data: message }) => {
       working = working.then(() => prepareAndTell(message.config));
       return;
     case "swap":
-      working = working.then(swap);
+      working = working.then(swapAndTell);
       return;
     case "count":
       if (data !== null) {
@@ -46,7 +49,7 @@ scope.onmessage = ({ data: message }) => {
       }
       return;
     case "renew":
-      data?.renew(message.identity);
+      working = working.then(() => renew(message.identity));
       return;
     case "stop":
       void stop(message.graceMs);
@@ -108,9 +111,23 @@ async function prepare(config: SentConfig): Promise<void> {
   prepared = { version, epoch, digest, source, routes: read.routes };
 }
 
-function swap(): void {
-  serve();
-  scope.postMessage({ type: "serving" });
+function swapAndTell(): void {
+  let problem: string | null = null;
+  try {
+    if (prepared === null) throw new Error("No config is held ready");
+    serve();
+  } catch (error) {
+    problem = errorLine(error);
+  }
+  scope.postMessage({ type: "serving", error: problem });
+}
+
+function renew(identity: TlsIdentity): void {
+  try {
+    data?.renew(identity);
+  } catch (error) {
+    log.error("a thread cannot show the renewed certificate", { error });
+  }
 }
 
 function serve(): void {

@@ -1,15 +1,22 @@
+import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import type { ActiveConfig } from "../active.ts";
 import type { ReadyConfig } from "../applier.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
-import { lastingCounts, type TrafficCounts } from "./counts.ts";
+import {
+  countsOf,
+  lastingCounts,
+  sumCounts,
+  type TrafficCounts,
+} from "./counts.ts";
 import type { SentListener } from "./messages.ts";
-import { sent, Thread } from "./worker.ts";
+import { canonicalBytes, sent, Thread } from "./worker.ts";
 
 const log = logger("threads");
 
-/** How long it takes to put another thread in the place of a lost one, in milliseconds. */
 const REPLACE_TIME = 1000;
+/** The longest time between two attempts to replace threads, in milliseconds. */
+const MAX_REPLACE_TIME = 30_000;
 
 export interface ThreadsOptions {
   /** How many threads, besides the main one. */
@@ -26,6 +33,12 @@ export interface ThreadsOptions {
    * @default {"./thread.ts"}
    */
   readonly module?: string;
+  /**
+   * How long after a loss another thread is started, in milliseconds; each failure doubles it.
+   *
+   * @default {1_000}
+   */
+  readonly replaceTime?: number;
 }
 
 /**
@@ -37,13 +50,16 @@ export class Threads {
   readonly #options: ThreadsOptions;
   #tls: TlsFiles;
   #threads: Thread[] = [];
-  /** The counters of threads that have ended. */
-  #ended: TrafficCounts[] = [];
-  #replacing = new Set<ReturnType<typeof setTimeout>>();
+  /** The counters of threads that have ended; null before one has. */
+  #ended: TrafficCounts | null = null;
+  #replacing: ReturnType<typeof setTimeout> | null = null;
+  #replaceTime: number;
+  #stopping = false;
 
   private constructor(options: ThreadsOptions) {
     this.#options = options;
     this.#tls = options.tls;
+    this.#replaceTime = options.replaceTime ?? REPLACE_TIME;
   }
 
   /**
@@ -83,7 +99,7 @@ export class Threads {
         tls: this.#tls,
         listeners: this.#options.listeners,
         threads: this.#options.count + 1,
-        config: active === null ? null : sent(active),
+        config: active === null ? null : sent(active, canonicalBytes(active)),
       });
     } catch (error) {
       this.#remove(thread);
@@ -97,11 +113,16 @@ export class Threads {
     thread.end();
   }
 
-  /** Replaces a thread that has died. */
+  /** Replaces a thread that served; one that dies before is told of by its start. */
   #lost(thread: Thread, error: string): void {
-    if (!this.#threads.includes(thread)) return;
+    if (!thread.listening || !this.#threads.includes(thread)) return;
     this.#remove(thread);
-    if (thread.counts !== null) this.#ended.push(lastingCounts(thread.counts));
+    if (thread.counts !== null) {
+      const parts = [lastingCounts(thread.counts)];
+      if (this.#ended !== null) parts.push(this.#ended);
+      const uncaught = parts.reduce((sum, part) => sum + part.uncaught, 0);
+      this.#ended = countsOf(sumCounts(parts), uncaught);
+    }
     log.error("a serving thread is lost; another one will take its place", {
       error,
     });
@@ -109,46 +130,65 @@ export class Threads {
   }
 
   #replaceSoon(): void {
-    const timer = setTimeout(() => {
-      this.#replacing.delete(timer);
-      this.#add().then(
-        () => log.info("a serving thread took the place of a lost one"),
-        (error) => {
-          log.error("a serving thread could not be replaced; trying again", {
-            error,
-          });
-          this.#replaceSoon();
-        },
-      );
-    }, REPLACE_TIME);
-    this.#replacing.add(timer);
+    this.#replacing ??= setTimeout(
+      () => void this.#replace(),
+      this.#replaceTime,
+    );
+  }
+
+  /** Starts what is missing. */
+  async #replace(): Promise<void> {
+    try {
+      while (this.#threads.length < this.#options.count) {
+        await this.#add();
+        log.info("a serving thread took the place of a lost one");
+      }
+      this.#replacing = null;
+      this.#replaceTime = this.#options.replaceTime ?? REPLACE_TIME;
+    } catch (error) {
+      this.#replacing = null;
+      if (this.#stopping) return;
+      this.#replaceTime = Math.min(this.#replaceTime * 2, MAX_REPLACE_TIME);
+      log.error("a serving thread could not be replaced; trying again", {
+        error,
+        in_ms: this.#replaceTime,
+      });
+      this.#replaceSoon();
+    }
   }
 
   /**
-   * Has every thread read a config, and hold it ready.
+   * Has every thread read a config, and hold it ready. One that is lost meanwhile is not waited for.
    *
    * @throws if one of them cannot; then none will serve it.
    */
   async prepare(config: ReadyConfig): Promise<void> {
-    await this.#all((thread) => thread.prepare(config));
-  }
-
-  /** Has every thread serve a config; resolves when all do. */
-  async serve(config: ReadyConfig): Promise<void> {
-    await this.#all(async (thread) => {
-      // One that was started meanwhile has not heard of it.
-      if (thread.ready !== config) await thread.prepare(config);
-      await thread.swap();
-    });
-  }
-
-  /** Does something with each thread; one that is lost meanwhile is not waited for. */
-  async #all(work: (thread: Thread) => Promise<void>): Promise<void> {
+    const text = canonicalBytes(config);
     await Promise.all(this.#threads.map(async (thread) => {
       try {
-        await work(thread);
+        await thread.prepare(config, text);
       } catch (error) {
         if (!thread.over) throw error;
+      }
+    }));
+  }
+
+  /**
+   * Has every thread serve a config; resolves when all do. One that cannot is lost: the others serve it
+   * already.
+   */
+  async serve(config: ReadyConfig): Promise<void> {
+    await Promise.all(this.#threads.map(async (thread) => {
+      try {
+        // One that was started meanwhile has not heard of it.
+        if (thread.ready !== config) {
+          await thread.prepare(config, canonicalBytes(config));
+        }
+        await thread.swap();
+      } catch (error) {
+        thread.lose(
+          `it cannot serve version ${config.version}: ${errorLine(error)}`,
+        );
       }
     }));
   }
@@ -158,7 +198,7 @@ export class Threads {
     const counts = await Promise.all(
       this.#threads.map((thread) => thread.count()),
     );
-    return [...this.#ended, ...counts.filter((part) => part !== null)];
+    return [this.#ended, ...counts].filter((part) => part !== null);
   }
 
   /** Shows another certificate in the handshakes from now on. */
@@ -169,7 +209,8 @@ export class Threads {
 
   /** Lets requests under way end within `graceMs` milliseconds, and ends the threads. */
   async stop(graceMs: number): Promise<void> {
-    for (const timer of this.#replacing) clearTimeout(timer);
+    this.#stopping = true;
+    if (this.#replacing !== null) clearTimeout(this.#replacing);
     await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)));
   }
 }

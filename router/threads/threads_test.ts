@@ -1,5 +1,5 @@
 import { equal, match, rejects } from "node:assert/strict";
-import { eventually } from "../testing.ts";
+import { activeAt, eventually } from "../testing.ts";
 import { Threads, type ThreadsOptions } from "./threads.ts";
 
 const OPTIONS: ThreadsOptions = {
@@ -21,6 +21,8 @@ const MORTAL = `data:text/javascript,${
           refused: { max_connections: 5, max_per_address: 0, stopping: 0, backlog: 0 },
         } });
       }
+      if (data.type === "prepare") postMessage({ type: "prepared", error: null });
+      if (data.type === "swap") postMessage({ type: "serving", error: "no" });
       if (data.type === "renew") throw new Error("it dies here");
       if (data.type === "stop") postMessage({ type: "stopped" });
     };
@@ -42,7 +44,11 @@ Deno.test("Threads.start() throws where a thread cannot listen", async () => {
 });
 
 Deno.test("Threads puts another thread in the place of one that dies, and keeps what it counted", async () => {
-  const threads = await Threads.start({ ...OPTIONS, module: MORTAL });
+  const threads = await Threads.start({
+    ...OPTIONS,
+    module: MORTAL,
+    replaceTime: 10,
+  });
   equal(threads.serving, 1);
   const [before] = await threads.counts();
   match(JSON.stringify(before), /"connections":2/);
@@ -55,5 +61,47 @@ Deno.test("Threads puts another thread in the place of one that dies, and keeps 
   equal(lost!.refused.max_connections, 5);
   equal(lost!.connections + lost!.inFlight, 0);
   equal(now!.connections, 2);
+  await threads.stop(0);
+});
+
+Deno.test("Threads starts one thread in the place of a lost one, however often that fails", async () => {
+  const born: string[] = [];
+  const threads = await Threads.start({
+    ...OPTIONS,
+    count: 2,
+    replaceTime: 1,
+    get module() {
+      const dead = born.length >= 2 && born.length < 6;
+      born.push(dead ? "dead" : "alive");
+      return dead
+        ? "data:text/javascript,throw new Error('born dead')"
+        : MORTAL;
+    },
+  });
+  threads.renew({ cert: "", key: "" });
+  await eventually(() => threads.serving === 0, "both die");
+  await eventually(() => threads.serving === 2, "both are replaced");
+  equal(born.join(" "), "alive alive dead dead dead dead alive alive");
+  await threads.stop(0);
+});
+
+Deno.test("Threads.serve() gives up a thread that cannot serve what the others serve", async () => {
+  const threads = await Threads.start({
+    ...OPTIONS,
+    module: MORTAL,
+    replaceTime: 10,
+  });
+  const { routes } = activeAt("http://127.0.0.1:1");
+  const config = {
+    version: 8,
+    epoch: null,
+    digest: "sha256:",
+    source: "control_plane",
+    routes,
+  } as const;
+  await threads.prepare(config);
+  await threads.serve(config);
+  equal(threads.serving, 0);
+  await eventually(() => threads.serving === 1, "another takes its place");
   await threads.stop(0);
 });

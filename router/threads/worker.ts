@@ -44,7 +44,7 @@ export class Thread {
     this.#worker.onerror = (event) => {
       // An error left alone would end the whole process.
       event.preventDefault();
-      this.#lose(event.message);
+      this.lose(event.message);
     };
   }
 
@@ -55,13 +55,16 @@ export class Thread {
   }
 
   /**
-   * Has it read a config, and hold it ready.
+   * Has it read a config, and hold it ready; `text` is that of {@linkcode canonicalBytes}.
    *
    * @throws if it cannot.
    */
-  async prepare(config: ReadyConfig): Promise<void> {
+  async prepare(config: ReadyConfig, text: Uint8Array): Promise<void> {
     this.ready = null;
-    await this.#tell({ type: "prepare", config: sent(config) }, "prepared");
+    await this.#tell(
+      { type: "prepare", config: sent(config, text) },
+      "prepared",
+    );
     this.ready = config;
   }
 
@@ -98,7 +101,7 @@ export class Thread {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
       if (patience !== COUNT_TIME) {
-        this.#lose(`it has not answered ${message.type} for ${patience} ms`);
+        this.lose(`it has not answered ${message.type} for ${patience} ms`);
       } else this.#settle(pending, new Error("No answer"));
     }, patience);
     const pending: Pending = { done, resolve, reject, timer };
@@ -112,7 +115,7 @@ export class Thread {
     if (message.type === "counts") this.counts = message.counts;
     const failed = message.type === "failed"
       ? message.problem
-      : message.type === "prepared"
+      : message.type === "prepared" || message.type === "serving"
       ? message.error
       : null;
     const done = message.type === "failed" ? "listening" : message.type;
@@ -128,10 +131,11 @@ export class Thread {
     else pending.reject(error);
   }
 
-  #lose(error: string): void {
+  /** Gives it up, and tells of that. */
+  lose(error: string): void {
     if (this.over) return;
-    this.end(new Error(error));
     this.#lost(error);
+    this.end(new Error(error));
   }
 
   /** Ends it where it stands. */
@@ -151,9 +155,14 @@ function transferred(message: ToThread): Transferable[] {
     : [];
 }
 
-/** A config as it is sent: encoded anew for each thread, since it is given away. */
-export function sent(config: ReadyConfig): SentConfig {
-  const { version, epoch, digest, source, routes } = config;
+/** A config as it is sent, with a copy of its text, which is given away. */
+export function sent(config: ReadyConfig, text: Uint8Array): SentConfig {
+  const { version, epoch, digest, source } = config;
+  return { version, epoch, digest, source, text: text.slice() };
+}
+
+/** The canonical text of a config, in UTF-8. */
+export function canonicalBytes({ routes }: ReadyConfig): Uint8Array {
   const encoder = new TextEncoder();
   const pieces = Array.from(
     canonicalPieces(routes.config),
@@ -167,5 +176,5 @@ export function sent(config: ReadyConfig): SentConfig {
     text.set(piece, at);
     at += piece.length;
   }
-  return { version, epoch, digest, source, text };
+  return text;
 }

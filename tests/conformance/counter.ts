@@ -8,10 +8,10 @@ const PART = new Uint8Array(256 * 1024).fill(0x78);
  * where it is encrypted, which sockets of `node:tls` do not promise.
  */
 export class Counter {
-  readonly #conn: Deno.Conn;
+  readonly #conn: Deno.TcpConn | Deno.TlsConn;
   bytes = 0;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Deno.TcpConn | Deno.TlsConn) {
     this.#conn = conn;
   }
 
@@ -76,14 +76,22 @@ export class Counter {
     }
   }
 
-  /** Reads and drops everything until the other end is gone. */
-  async end(): Promise<void> {
-    const buffer = new Uint8Array(65536);
-    try {
-      while (await this.#conn.read(buffer) !== null);
-    } catch {
-      // Gone as well.
+  /** Takes everything until the other end is gone; answers the last five bytes. */
+  async tail(): Promise<string> {
+    const buffer = new Uint8Array(1024 * 1024);
+    let tail = "";
+    let count;
+    while ((count = await this.#conn.read(buffer)) !== null) {
+      this.bytes += count;
+      const last = buffer.subarray(Math.max(0, count - 5), count);
+      tail = (tail + String.fromCharCode(...last)).slice(-5);
     }
+    return tail;
+  }
+
+  /** Sends FIN, after the close_notify of an encrypted connection. */
+  async finish(): Promise<void> {
+    await this.#conn.closeWrite();
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { ok } from "node:assert/strict";
+import { equal, ok } from "node:assert/strict";
 import { TEST_CERT, TEST_KEY } from "../../router/upstream/testing.ts";
 import { dataFolder } from "../harness/program.ts";
 import { until } from "../harness/until.ts";
@@ -64,7 +64,7 @@ const secureDownload: Transfer = (...transfer) =>
   downloadFrom(secureListener, "secure", ...transfer);
 
 async function downloadFrom(
-  cell: Deno.Listener,
+  cell: Deno.TcpListener | Deno.TlsListener,
   customer: string,
   ...[front, length, stopped]: Parameters<Transfer>
 ): Promise<void> {
@@ -162,3 +162,23 @@ for (const { front, router } of subjects) {
     });
   }
 }
+
+Deno.test("an answer of an https endpoint that ends with its connection comes to its end, also when its reader had stopped", async () => {
+  const [{ front }] = subjects;
+  const length = 16 * 2 ** 20;
+  const client = await Counter.connect(front);
+  await client.text(requestText({
+    headers: [["X-Routing-Key", "secure"], ["Connection", "close"]],
+  }));
+  const endpoint = new Counter(await secureListener.accept());
+  await endpoint.head();
+  await endpoint.text("HTTP/1.1 200 OK\r\n\r\n");
+  const sent = endpoint.send(length).then(() => endpoint.finish());
+  await client.head();
+  await still(endpoint);
+  equal(await client.tail(), "0\r\n\r\n");
+  ok(client.bytes > length);
+  await sent;
+  client.close();
+  endpoint.close();
+});

@@ -278,7 +278,7 @@ Deno.test({
       placements: { cell: cell.url() },
     });
     const { front, router } = subject;
-    await warm(front, 3000);
+    await warm(front, 2000);
     await until("no connection", async () => await connections(router) === 0);
     const before = await memoryOf(router.program.pid);
     // The space of young objects grows once on the way, by some 10 MiB whoever makes them: the more
