@@ -165,7 +165,7 @@ export class Client {
     }
   }
 
-  /** Ends what has waited too long; called about once a second. */
+  /** Ends what has waited too long; to be called regularly. */
   sweep(now: number): void {
     const wire = this.#wire;
     if (this.#phase === "request") this.#exchange.probe();

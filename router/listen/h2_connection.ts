@@ -145,7 +145,7 @@ export class H2Connection {
     if (lane.open && !this.#host.stopping) this.#free.push(lane);
   }
 
-  /** Ends what has waited too long; called about once a second. */
+  /** Ends what has waited too long; to be called regularly. */
   sweep(now: number): void {
     for (const client of this.#lanes.values()) client.sweep(now);
     const overdue = this.#outer.overdue(now) ?? this.#inner?.overdue(now);

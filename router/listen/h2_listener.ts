@@ -16,9 +16,6 @@ import type { TlsIdentity } from "./tls_identity.ts";
 
 const log = logger("h2");
 
-/** The most TLS handshakes under way. */
-const MAX_HANDSHAKES = 256;
-
 /** How long that server may take to end when all clients are gone, in milliseconds: others may hold its port. */
 const SHUTDOWN_TIME = 1000;
 
@@ -80,7 +77,7 @@ export class H2Listener implements H2Host, Arrivals {
     const acceptor = await TlsAcceptor.listen({
       ...options,
       handshakeTimeout: options.headerTimeout,
-      maxHandshakes: MAX_HANDSHAKES,
+      maxHandshakes: options.maxConnections,
       // HTTP/1.1 is offered for the sake of an answer that says where it is spoken.
       protocols: ["h2", "http/1.1"],
     });
