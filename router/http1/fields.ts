@@ -101,7 +101,7 @@ export function scanFields(
     const end = text.indexOf("\r\n", colon);
     if (++count > MAX_FIELDS) {
       throw new ProtocolError(
-        `Cannot take a head of more than ${MAX_FIELDS} fields`,
+        `Cannot take more than ${MAX_FIELDS} fields`,
         431,
       );
     }

@@ -19,6 +19,7 @@ import { Subject } from "./subject.ts";
  * must be forwarded as exactly that; all else must be refused, and end its connection.
  */
 
+/** Always the same inputs, unless others are asked for. */
 const SEED = Number(Deno.env.get("SMUGGLING_SEED") ?? 3);
 const CLIENTS = 32;
 /** How long one input may take, in milliseconds: far more than any deadline of the router. */
