@@ -182,7 +182,7 @@ export class Exchange {
     this.cancel = null;
     client.awaitBytes(Infinity);
     if (this.aborted !== null) {
-      throw new Error("Cannot go on with a request that was given up");
+      throw abandoned();
     }
     try {
       // Where the client has ended it, whoever reads on learns it.
@@ -313,6 +313,11 @@ export class Exchange {
     this.client.awaitBytes(Infinity);
     if (!this.bodyDone) this.keepAlive = false;
   }
+}
+
+/** What ends the work on a request that was given up. */
+export function abandoned(): Error {
+  return new Error("Cannot go on with a request that was given up");
 }
 
 /** Whether a piece could be sent; where not, the answer, or its absence, tells why. */

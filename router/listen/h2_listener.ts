@@ -10,6 +10,7 @@ import { H2Connection, type H2Host, INNER_HOST } from "./h2_connection.ts";
 import { CutStream } from "./h2_lane.ts";
 import { type BodyFraming, requestText } from "./h2_request.ts";
 import type { ListenOptions } from "./listener.ts";
+import { OpenConnections } from "./open_connections.ts";
 import { RareWarning } from "./rare_warning.ts";
 import { TlsAcceptor } from "./tls_acceptor.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
@@ -57,13 +58,11 @@ export class H2Listener implements H2Host, Arrivals {
   #server: Deno.HttpServer<Deno.NetAddr>;
   /** What the runtime writes for an authority that was not given. */
   #missing: string;
-  #connections = new Set<H2Connection>();
-  #perAddress = new Map<string, number>();
+  readonly #connections: OpenConnections<H2Connection>;
   #byPort = new Map<number, H2Connection>();
   #active = 0;
   #timer: ReturnType<typeof setInterval>;
   #stopped: Promise<void> | null = null;
-  #emptied: (() => void) | null = null;
   #warning: RareWarning;
   #lastRefusal: unknown;
 
@@ -88,6 +87,7 @@ export class H2Listener implements H2Host, Arrivals {
     this.#acceptor = acceptor;
     this.#options = options;
     this.#traffic = options.traffic;
+    this.#connections = new OpenConnections(options);
     this.app = options.app;
     this.headerTimeout = options.headerTimeout;
     this.keepAliveTimeout = options.keepAliveTimeout;
@@ -152,9 +152,13 @@ export class H2Listener implements H2Host, Arrivals {
 
   /** Takes a connection; see {@linkcode Arrivals}. */
   arrived(transport: Transport, peer: string): void {
-    const reason = this.stopping ? "stopping" : this.#refusalReason(peer);
+    const reason = this.stopping
+      ? "stopping"
+      : this.#connections.limitFor(peer);
     if (reason === null) {
-      void this.#serve(new H2Connection(transport, { peer, host: this }));
+      void this.#connections.serve(
+        new H2Connection(transport, { peer, host: this }),
+      );
       return;
     }
     this.#traffic.refused[reason]++;
@@ -171,29 +175,6 @@ export class H2Listener implements H2Host, Arrivals {
   #refused(reason: unknown): void {
     this.#lastRefusal = reason;
     this.#warning.happened(performance.now());
-  }
-
-  #refusalReason(peer: string): "max_connections" | "max_per_address" | null {
-    const { maxConnections, maxConnectionsPerAddress = Infinity } =
-      this.#options;
-    if (this.#connections.size >= maxConnections) return "max_connections";
-    return (this.#perAddress.get(peer) ?? 0) >= maxConnectionsPerAddress
-      ? "max_per_address"
-      : null;
-  }
-
-  async #serve(connection: H2Connection): Promise<void> {
-    const { peer } = connection;
-    this.#connections.add(connection);
-    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
-    this.#traffic.connections++;
-    await connection.serve();
-    this.#traffic.connections--;
-    const left = this.#perAddress.get(peer)! - 1;
-    if (left === 0) this.#perAddress.delete(peer);
-    else this.#perAddress.set(peer, left);
-    this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#emptied?.();
   }
 
   async #answer(
@@ -251,15 +232,7 @@ export class H2Listener implements H2Host, Arrivals {
     for (const connection of this.#connections) connection.closeIdle();
     // It tells all clients to go away, and ends each connection with its last stream.
     const down = this.#server.shutdown();
-    if (this.#connections.size > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#emptied = resolve;
-      const timer = setTimeout(() => {
-        for (const connection of this.#connections) connection.cut();
-      }, graceMs);
-      await promise;
-      clearTimeout(timer);
-    }
+    await this.#connections.drain(graceMs, (connection) => connection.cut());
     await atMost(SHUTDOWN_TIME, down);
     clearInterval(this.#timer);
   }

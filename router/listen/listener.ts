@@ -4,6 +4,7 @@ import { type Refusal, refusalText } from "../refusal.ts";
 import type { Traffic } from "../traffic.ts";
 import { type Acceptor, type Arrivals, TcpAcceptor } from "./acceptor.ts";
 import { type App, Client, type ClientHost } from "./client.ts";
+import { OpenConnections } from "./open_connections.ts";
 import { RareWarning } from "./rare_warning.ts";
 import { TlsAcceptor } from "./tls_acceptor.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
@@ -71,12 +72,10 @@ export class Listener implements ClientHost, Arrivals {
   stopping = false;
   #options: ListenOptions;
   #acceptor: Acceptor;
-  #clients = new Set<Client>();
-  #perAddress = new Map<string, number>();
+  readonly #clients: OpenConnections<Client>;
   #refusals = new Map<Transport, number>();
   #timer: ReturnType<typeof setInterval>;
   #stopped: Promise<void> | null = null;
-  #emptied: (() => void) | null = null;
   #lastFailure: unknown;
   readonly #warnings: Readonly<Record<Limit, RareWarning>>;
 
@@ -109,6 +108,7 @@ export class Listener implements ClientHost, Arrivals {
   private constructor(acceptor: Acceptor, options: ListenOptions) {
     this.#acceptor = acceptor;
     this.#options = options;
+    this.#clients = new OpenConnections(options);
     this.app = options.app;
     this.headerTimeout = options.headerTimeout;
     this.keepAliveTimeout = options.keepAliveTimeout;
@@ -142,7 +142,8 @@ export class Listener implements ClientHost, Arrivals {
 
   /**
    * Takes no more connections, lets running requests finish for at most `graceMs` milliseconds, and ends
-   * what is left; idle connections may carry one more request, if it comes soon. Resolves when all are gone; a second call waits for the first.
+   * what is left; idle connections may carry one more request, if it comes soon. Resolves when all are
+   * gone; a second call waits for the first.
    */
   stop(graceMs: number): Promise<void> {
     return this.#stopped ??= this.#stop(graceMs);
@@ -151,19 +152,11 @@ export class Listener implements ClientHost, Arrivals {
   async #stop(graceMs: number): Promise<void> {
     this.stopping = true;
     await this.#acceptor.stop();
-    if (this.#clients.size > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#emptied = resolve;
-      const idle = setTimeout(() => {
-        for (const client of this.#clients) client.closeIdle();
-      }, Math.min(graceMs, LAST_REQUEST_TIME));
-      const rest = setTimeout(() => {
-        for (const client of this.#clients) client.cut();
-      }, graceMs);
-      await promise;
-      clearTimeout(idle);
-      clearTimeout(rest);
-    }
+    const idle = setTimeout(() => {
+      for (const client of this.#clients) client.closeIdle();
+    }, Math.min(graceMs, LAST_REQUEST_TIME));
+    await this.#clients.drain(graceMs, (client) => client.cut());
+    clearTimeout(idle);
     for (const refused of this.#refusals.keys()) close(refused);
     this.#refusals.clear();
     clearInterval(this.#timer);
@@ -171,7 +164,7 @@ export class Listener implements ClientHost, Arrivals {
 
   /** Takes a connection; see {@linkcode Arrivals}. */
   arrived(transport: Transport, peer: string): void {
-    const reason = this.stopping ? "stopping" : this.#refusalReason(peer);
+    const reason = this.stopping ? "stopping" : this.#clients.limitFor(peer);
     if (reason !== null) {
       this.#options.traffic.refused[reason]++;
       if (reason !== "stopping") this.#reached(reason);
@@ -179,7 +172,9 @@ export class Listener implements ClientHost, Arrivals {
       return;
     }
     const { secure } = this.#acceptor;
-    void this.#serve(new Client(transport, { peer, secure, host: this }));
+    void this.#clients.serve(
+      new Client(transport, { peer, secure, host: this }),
+    );
   }
 
   /** Counts a connection that could not be taken; see {@linkcode Arrivals}. */
@@ -220,31 +215,6 @@ export class Listener implements ClientHost, Arrivals {
         )
       ),
     };
-  }
-
-  #refusalReason(peer: string): Exclude<Limit, "accept"> | null {
-    const { maxConnections, maxConnectionsPerAddress } = this.#options;
-    if (this.#clients.size >= maxConnections) return "max_connections";
-    if (
-      maxConnectionsPerAddress !== undefined &&
-      (this.#perAddress.get(peer) ?? 0) >= maxConnectionsPerAddress
-    ) return "max_per_address";
-    return null;
-  }
-
-  async #serve(client: Client): Promise<void> {
-    const { traffic } = this.#options;
-    const { peer } = client;
-    this.#clients.add(client);
-    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
-    traffic.connections++;
-    await client.serve();
-    traffic.connections--;
-    const left = this.#perAddress.get(peer)! - 1;
-    if (left === 0) this.#perAddress.delete(peer);
-    else this.#perAddress.set(peer, left);
-    this.#clients.delete(client);
-    if (this.#clients.size === 0) this.#emptied?.();
   }
 
   /** Tells a connection why it is not taken, if its peer reads that soon. */

@@ -23,10 +23,7 @@ type PlacementCounts =
   };
 
 /** A copy of the counters. */
-export function countsOf(
-  traffic: Traffic,
-  uncaught: number,
-): TrafficCounts {
+export function countsOf({ traffic, uncaught }: Totals): TrafficCounts {
   const { inFlight, connections, acceptErrors, refused } = traffic;
   return {
     inFlight,
@@ -60,10 +57,19 @@ export function lastingCounts(counts: TrafficCounts): TrafficCounts {
   };
 }
 
-/** The counters of all threads in one. */
-export function sumCounts(parts: Iterable<TrafficCounts>): Traffic {
+/** What several threads have counted. */
+export interface Totals {
+  readonly traffic: Traffic;
+  /** Errors that nobody caught. */
+  readonly uncaught: number;
+}
+
+/** The counters of several threads in one. */
+export function sumCounts(parts: Iterable<TrafficCounts>): Totals {
   const sum = new Traffic();
+  let uncaught = 0;
   for (const part of parts) {
+    uncaught += part.uncaught;
     sum.inFlight += part.inFlight;
     sum.connections += part.connections;
     sum.acceptErrors += part.acceptErrors;
@@ -72,7 +78,7 @@ export function sumCounts(parts: Iterable<TrafficCounts>): Traffic {
       addPlacement(sum.of(placement.placement), placement);
     }
   }
-  return sum;
+  return { traffic: sum, uncaught };
 }
 
 function addPlacement(sum: PlacementTraffic, part: PlacementCounts): void {

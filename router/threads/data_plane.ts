@@ -1,13 +1,12 @@
 import type { ListenAddress } from "../../shared/settings.ts";
 import { activeConfig } from "../active.ts";
-import type { ReadyConfig } from "../applier.ts";
+import type { OtherThreads, ReadyConfig } from "../applier.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { Placement } from "../routes.ts";
 import type { RouterSettings } from "../settings.ts";
-import type { Traffic } from "../traffic.ts";
 import { uncaughtErrors } from "../uncaught.ts";
-import { countsOf, sumCounts } from "./counts.ts";
+import { countsOf, sumCounts, type Totals } from "./counts.ts";
 import type { SentListener } from "./messages.ts";
 import { Threads } from "./threads.ts";
 
@@ -18,15 +17,8 @@ export interface DataPlaneOptions {
   readonly tls: TlsFiles;
 }
 
-/** What all threads have counted. */
-export interface Totals {
-  readonly traffic: Traffic;
-  /** Errors that nobody caught. */
-  readonly uncaught: number;
-}
-
 /** All that serves customers: the data path of the main thread, and those of the others if there are any. */
-export class DataPlane {
+export class DataPlane implements OtherThreads {
   readonly #settings: RouterSettings;
   readonly #options: DataPlaneOptions;
   readonly #own: DataPath;
@@ -104,17 +96,9 @@ export class DataPlane {
 
   /** Counts over all threads. */
   async totals(): Promise<Totals> {
-    const { traffic } = this.#own;
-    const uncaught = uncaughtErrors();
-    if (this.#threads === null) return { traffic, uncaught };
-    const parts = [
-      countsOf(traffic, uncaught),
-      ...await this.#threads.counts(),
-    ];
-    return {
-      traffic: sumCounts(parts),
-      uncaught: parts.reduce((sum, part) => sum + part.uncaught, 0),
-    };
+    const own = { traffic: this.#own.traffic, uncaught: uncaughtErrors() };
+    if (this.#threads === null) return own;
+    return sumCounts([countsOf(own), ...await this.#threads.counts()]);
   }
 
   /**

@@ -44,7 +44,10 @@ scope.onmessage = ({ data: message }) => {
       if (data !== null) {
         scope.postMessage({
           type: "counts",
-          counts: countsOf(data.traffic, uncaughtErrors()),
+          counts: countsOf({
+            traffic: data.traffic,
+            uncaught: uncaughtErrors(),
+          }),
         });
       }
       return;

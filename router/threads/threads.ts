@@ -120,8 +120,7 @@ export class Threads {
     if (thread.counts !== null) {
       const parts = [lastingCounts(thread.counts)];
       if (this.#ended !== null) parts.push(this.#ended);
-      const uncaught = parts.reduce((sum, part) => sum + part.uncaught, 0);
-      this.#ended = countsOf(sumCounts(parts), uncaught);
+      this.#ended = countsOf(sumCounts(parts));
     }
     log.error("a serving thread is lost; another one will take its place", {
       error,

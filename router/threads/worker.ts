@@ -1,4 +1,4 @@
-import { canonicalPieces } from "../../shared/canonical.ts";
+import { canonicalText } from "../../shared/canonical.ts";
 import { passLines } from "../../shared/log.ts";
 import type { ReadyConfig } from "../applier.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
@@ -163,18 +163,5 @@ export function sent(config: ReadyConfig, text: Uint8Array): SentConfig {
 
 /** The canonical text of a config, in UTF-8. */
 export function canonicalBytes({ routes }: ReadyConfig): Uint8Array {
-  const encoder = new TextEncoder();
-  const pieces = Array.from(
-    canonicalPieces(routes.config),
-    (piece) => encoder.encode(piece),
-  );
-  const text = new Uint8Array(
-    pieces.reduce((length, piece) => length + piece.length, 0),
-  );
-  let at = 0;
-  for (const piece of pieces) {
-    text.set(piece, at);
-    at += piece.length;
-  }
-  return text;
+  return new TextEncoder().encode(canonicalText(routes.config));
 }

@@ -2,7 +2,7 @@ import { takeHead } from "../http1/head.ts";
 import { LONG_HEAD_BUFFERS } from "../http1/buffers.ts";
 import { ProtocolError } from "../http1/fields.ts";
 import type { RequestHead } from "../http1/request_head.ts";
-import type { Exchange } from "../listen/exchange.ts";
+import { abandoned, type Exchange } from "../listen/exchange.ts";
 import { UpstreamError } from "./error.ts";
 import type { Cell, UpstreamConnection } from "./upstream.ts";
 
@@ -88,10 +88,6 @@ async function open(
   const controller = new AbortController();
   exchange.cancel = () => controller.abort();
   return await cell.connect(controller.signal);
-}
-
-function abandoned(): Error {
-  return new Error("Cannot go on with a request that was given up");
 }
 
 async function sendWithBody(

@@ -1,24 +1,30 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { TEST_CERT, TEST_KEY } from "../../router/upstream/testing.ts";
-import { startCell } from "../harness/cell.ts";
+import { type Cell, startCell } from "../harness/cell.ts";
 import { configOf } from "../harness/config.ts";
 import { dataFolder, Program } from "../harness/program.ts";
 import { Router } from "../harness/router.ts";
 
-Deno.test("a router with a certificate and key serves its data listener over TLS", async () => {
-  await using folder = await dataFolder();
-  await using one = startCell("one");
+/** Writes a certificate, its key and a bootstrap config; answers the settings that name them. */
+async function writeFiles(folder: string, cell: Cell) {
   const files = {
-    ROUTER_TLS_CERT: `${folder.path}/cert.pem`,
-    ROUTER_TLS_KEY: `${folder.path}/key.pem`,
-    ROUTER_BOOTSTRAP: `${folder.path}/bootstrap.json`,
+    ROUTER_TLS_CERT: `${folder}/cert.pem`,
+    ROUTER_TLS_KEY: `${folder}/key.pem`,
+    ROUTER_BOOTSTRAP: `${folder}/bootstrap.json`,
   };
   await Deno.writeTextFile(files.ROUTER_TLS_CERT, TEST_CERT);
   await Deno.writeTextFile(files.ROUTER_TLS_KEY, TEST_KEY);
   await Deno.writeTextFile(
     files.ROUTER_BOOTSTRAP,
-    JSON.stringify(configOf([one])),
+    JSON.stringify(configOf([cell])),
   );
+  return files;
+}
+
+Deno.test("a router with a certificate and key serves its data listener over TLS", async () => {
+  await using folder = await dataFolder();
+  await using one = startCell("one");
+  const files = await writeFiles(folder.path, one);
   await using router = await Router.start("r", {
     folder: folder.path,
     cpUrl: "",
@@ -37,17 +43,7 @@ Deno.test("a router with a certificate and key serves its data listener over TLS
 Deno.test("a router with ROUTER_H2_LISTEN serves HTTP/2 beside HTTP/1.1", async () => {
   await using folder = await dataFolder();
   await using one = startCell("one");
-  const files = {
-    ROUTER_TLS_CERT: `${folder.path}/cert.pem`,
-    ROUTER_TLS_KEY: `${folder.path}/key.pem`,
-    ROUTER_BOOTSTRAP: `${folder.path}/bootstrap.json`,
-  };
-  await Deno.writeTextFile(files.ROUTER_TLS_CERT, TEST_CERT);
-  await Deno.writeTextFile(files.ROUTER_TLS_KEY, TEST_KEY);
-  await Deno.writeTextFile(
-    files.ROUTER_BOOTSTRAP,
-    JSON.stringify(configOf([one])),
-  );
+  const files = await writeFiles(folder.path, one);
   await using router = await Router.start("r", {
     folder: folder.path,
     cpUrl: "",

@@ -1,0 +1,79 @@
+import type { RefusalReason, Traffic } from "../traffic.ts";
+
+/** How many connections may be open, and where they are counted. */
+export interface OpenConnectionsOptions {
+  readonly traffic: Traffic;
+  /** The most connections open at a time. */
+  readonly maxConnections: number;
+  /** The most connections of one address; no limit if not given. */
+  readonly maxConnectionsPerAddress?: number;
+}
+
+/** A connection to be held: whose it is, and what serves it to its end. */
+export interface HeldConnection {
+  /** The client's address. */
+  readonly peer: string;
+  /** Settles when the connection has ended; never rejects. */
+  serve(): Promise<void>;
+}
+
+/** The clients' connections a listener has open, within its limits. */
+export class OpenConnections<T extends HeldConnection> {
+  readonly #options: OpenConnectionsOptions;
+  readonly #open = new Set<T>();
+  readonly #perAddress = new Map<string, number>();
+  #emptied: (() => void) | null = null;
+
+  constructor(options: OpenConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<T> {
+    return this.#open.values();
+  }
+
+  /** The limit that keeps a connection of this address out; null if there is room. */
+  limitFor(
+    peer: string,
+  ): Extract<RefusalReason, "max_connections" | "max_per_address"> | null {
+    const { maxConnections, maxConnectionsPerAddress = Infinity } =
+      this.#options;
+    if (this.#open.size >= maxConnections) return "max_connections";
+    return (this.#perAddress.get(peer) ?? 0) >= maxConnectionsPerAddress
+      ? "max_per_address"
+      : null;
+  }
+
+  /** Serves a connection, and counts it meanwhile. */
+  async serve(connection: T): Promise<void> {
+    const { traffic } = this.#options;
+    const { peer } = connection;
+    this.#open.add(connection);
+    this.#perAddress.set(peer, (this.#perAddress.get(peer) ?? 0) + 1);
+    traffic.connections++;
+    await connection.serve();
+    traffic.connections--;
+    const left = this.#perAddress.get(peer)! - 1;
+    if (left === 0) this.#perAddress.delete(peer);
+    else this.#perAddress.set(peer, left);
+    this.#open.delete(connection);
+    if (this.#open.size === 0) this.#emptied?.();
+  }
+
+  /** Resolves when none is open; those that still are after `graceMs` milliseconds are ended by `cut`. */
+  async drain(graceMs: number, cut: (connection: T) => void): Promise<void> {
+    if (this.#open.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#emptied = resolve;
+    const timer = setTimeout(() => {
+      for (const connection of this.#open) cut(connection);
+    }, graceMs);
+    await promise;
+    clearTimeout(timer);
+  }
+}
