@@ -114,7 +114,7 @@ export async function refuse(
   const body = exchange.head?.method === "HEAD" && exchange.fault === null
     ? null
     : text.body;
-  await exchange.answer(refusal.status, text.head, { body });
+  await exchange.answer(refusal.status, text.head, body);
 }
 
 /** The bytes of a refusal. */

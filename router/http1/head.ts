@@ -1,8 +1,8 @@
 import { checkPart, MAX_HEAD_BYTES, ProtocolError } from "./fields.ts";
 import type { Wire } from "./wire.ts";
 
-/** How much of the buffer a first look for the end of a head takes in. */
-const FIRST_LOOK_BYTES = 1024;
+/** How much of the buffer a first look for the end of a head takes in: most heads, and little of a body behind them. */
+const FIRST_LOOK_BYTES = 512;
 
 /**
  * Takes a complete head off a wire: everything before the empty line, each line ended by CR LF.

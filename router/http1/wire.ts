@@ -7,6 +7,13 @@ export const HEADROOM = 16;
 /** Room kept behind them, for the line end of a chunk. */
 export const TAILROOM = 2;
 
+/**
+ * Awaited between the reading of a message and the writing of what follows from it. All the messages that have
+ * come in one turn of the event loop are then read before the first is written, and the processor's caches
+ * hold one part of the program at a time: that saves 2 of 24 µs a request (bench:proxy, 1 KiB).
+ */
+export const TURN = null;
+
 const NOTHING = new Uint8Array(0);
 const ENCODER = new TextEncoder();
 
@@ -27,21 +34,31 @@ export class Wire {
   /** The peer has sent its FIN. */
   ended = false;
   closed = false;
-  /** A write has failed: the peer is gone. */
-  broken = false;
   #readPatience = Infinity;
   #readSince = 0;
   #writePatience = Infinity;
   #writeSince = 0;
   #own: Buffer;
+  /** What an empty buffer can take, as a read wants it: made once, since one made for each read costs 0.2 µs (bench:proxy, 1 KiB). */
+  #room: Uint8Array;
   #pool: BufferPool | null = null;
   #pending: Promise<number | null> | null = null;
   /** What {@linkcode Wire.watch} has begun to read has come, and waits for the next {@linkcode Wire.fill}. */
   #held = false;
+  #failed = false;
+  /** The message that is being sent, and the buffer it lies in. */
+  #laid: Uint8Array | null = null;
+  #scratch: Buffer | null = null;
 
   constructor(transport: Transport, own: Buffer) {
     this.transport = transport;
     this.bytes = this.#own = own;
+    this.#room = roomOf(own);
+  }
+
+  /** A write has failed, or is not over: what is written next would not arrive as it should. */
+  get broken(): boolean {
+    return this.#failed || this.#laid !== null;
   }
 
   /**
@@ -97,7 +114,9 @@ export class Wire {
     this.#held = false;
     if (this.start === this.end) {
       this.start = this.end = HEADROOM;
-    } else if (this.end === this.bytes.length - TAILROOM) {
+      return this.transport.read(this.#room);
+    }
+    if (this.end === this.bytes.length - TAILROOM) {
       this.bytes.copyWithin(HEADROOM, this.start, this.end);
       this.end -= this.start - HEADROOM;
       this.start = HEADROOM;
@@ -114,14 +133,25 @@ export class Wire {
    * @throws if the connection breaks, or is closed meanwhile.
    */
   async fill(): Promise<boolean> {
-    if (this.ended) return false;
-    const pending = this.#pending ?? (this.#pending = this.#read());
-    let count;
-    try {
-      count = await pending;
-    } finally {
-      this.#pending = null;
-    }
+    return this.took(await this.reading());
+  }
+
+  /**
+   * The first half of {@linkcode Wire.fill}; what it resolves with goes to {@linkcode Wire.took}. Who waits
+   * for it in this way saves a function to wait for, which is 0.3 µs (bench:proxy, 1 KiB).
+   */
+  reading(): Promise<number | null> {
+    if (this.ended) return Promise.resolve(null);
+    return this.#pending ??= this.#read();
+  }
+
+  /**
+   * The second half of {@linkcode Wire.fill}.
+   *
+   * @throws if the connection was closed meanwhile.
+   */
+  took(count: number | null): boolean {
+    this.#pending = null;
     // What came just before the close is nobody's any more.
     if (this.closed) {
       throw new Error("Cannot read on: the connection is closed");
@@ -207,6 +237,7 @@ export class Wire {
     this.end = HEADROOM + this.available;
     this.start = HEADROOM;
     this.bytes = next;
+    this.#room = roomOf(next);
     this.#pool = pool;
   }
 
@@ -224,7 +255,7 @@ export class Wire {
       }
       this.#writePatience = Infinity;
     } catch (error) {
-      this.broken = true;
+      this.#failed = true;
       throw error;
     }
   }
@@ -235,34 +266,80 @@ export class Wire {
     body: Uint8Array | null,
     patience: number,
   ): Promise<void> {
-    const size = body === null ? 0 : body.length;
-    const scratch = HEAD_BUFFERS.take();
-    try {
-      // Each part is written where it fits; a longer head goes in several.
-      let at = 0;
-      for (; head.length - at > scratch.length; at += scratch.length) {
-        encodeLatin1(head.slice(at, at + scratch.length), scratch);
-        await this.write(scratch, patience);
-      }
-      const length = encodeLatin1(at === 0 ? head : head.slice(at), scratch);
-      const fits = size <= scratch.length - length;
-      if (fits && body !== null) scratch.set(body, length);
-      const bytes = scratch.subarray(0, fits ? length + size : length);
-      // Most messages leave here; another function to wait for would cost each of them 0.2 µs (bench:proxy, 1 KiB).
-      this.#beginWrite(patience);
-      const count = await this.transport.write(bytes);
-      if (count < bytes.length) {
-        await this.write(bytes.subarray(count), patience);
-      }
-      if (!fits) await this.write(body!, patience);
-      this.#writePatience = Infinity;
-    } catch (error) {
-      // What becomes of the memory of a write that failed is the platform's affair: it is not lent again.
-      this.broken = true;
-      throw error;
+    if (this.lay(head, body, patience)) {
+      await TURN;
+      await this.sent(await this.sending());
+      return;
     }
+    const scratch = HEAD_BUFFERS.take();
+    for (let at = 0; at < head.length; at += scratch.length) {
+      const length = encodeLatin1(
+        head.slice(at, at + scratch.length),
+        scratch,
+      );
+      await this.write(scratch.subarray(0, length), patience);
+    }
+    // What becomes of the memory of a write that failed is the platform's affair: it is not lent again.
     HEAD_BUFFERS.give(scratch);
+    if (body !== null) await this.write(body, patience);
   }
+
+  /**
+   * Lays a head and the first bytes of its body out for {@linkcode Wire.sending}, within `patience` milliseconds
+   * from now.
+   *
+   * @returns false if they do not fit in one buffer; then nothing was done.
+   */
+  lay(head: string, body: Uint8Array | null, patience: number): boolean {
+    const size = body === null ? 0 : body.length;
+    if (head.length + size > HEAD_BUFFERS.size) return false;
+    const scratch = HEAD_BUFFERS.take();
+    const length = encodeLatin1(head, scratch);
+    if (body !== null) scratch.set(body, length);
+    this.#scratch = scratch;
+    this.#laid = new Uint8Array(
+      scratch.buffer,
+      scratch.byteOffset,
+      length + size,
+    );
+    this.#beginWrite(patience);
+    return true;
+  }
+
+  /**
+   * Writes what was laid out; what it resolves with goes to {@linkcode Wire.sent}. It is best called after
+   * {@linkcode TURN}.
+   */
+  sending(): Promise<number> {
+    return this.transport.write(this.#laid!);
+  }
+
+  /** Goes on after {@linkcode Wire.sending} has written `count` bytes; answers what has to be waited for, mostly nothing. */
+  sent(count: number): Promise<void> | null {
+    if (count < this.#laid!.length) return this.#sendRest(count);
+    this.#writePatience = Infinity;
+    this.#laid = null;
+    HEAD_BUFFERS.give(this.#scratch!);
+    return null;
+  }
+
+  async #sendRest(from: number): Promise<void> {
+    const laid = this.#laid!;
+    await this.write(laid.subarray(from), this.#writePatience);
+    this.sent(laid.length);
+  }
+
+  /**
+   * {@linkcode Wire.sending} for who does not wait for it: a failure shows when the peer's answer is read, and in
+   * {@linkcode Wire.broken}.
+   */
+  launch(): void {
+    this.sending().then(this.#launched, ignore);
+  }
+
+  readonly #launched = (count: number): void => {
+    this.sent(count)?.catch(ignore);
+  };
 
   /** Says that nothing more will be written; a connection that is gone already is no error. */
   async closeWrite(): Promise<void> {
@@ -303,3 +380,9 @@ function encodeLatin1(text: string, buffer: Buffer): number {
     ? written
     : buffer.write(text, 0, "latin1");
 }
+
+function roomOf(buffer: Buffer): Uint8Array {
+  return buffer.subarray(HEADROOM, buffer.length - TAILROOM);
+}
+
+function ignore(): void {}

@@ -2,6 +2,7 @@ import { takeHead } from "../http1/head.ts";
 import { LONG_HEAD_BUFFERS } from "../http1/buffers.ts";
 import { ProtocolError } from "../http1/fields.ts";
 import type { RequestHead } from "../http1/request_head.ts";
+import { TURN } from "../http1/wire.ts";
 import { abandoned, type Exchange } from "../listen/exchange.ts";
 import { UpstreamError } from "./error.ts";
 import type { Cell, UpstreamConnection } from "./upstream.ts";
@@ -45,21 +46,23 @@ export async function call(
   const repeatable = isSafe(head.method) && !head.hasBody && !head.websocket;
   let connection = cell.take(repeatable ? Infinity : FRESH_TIME);
   const bodyless = body === null && exchange.bodyDone;
-  if (bodyless) exchange.watch();
   for (let first = true;; first = false) {
     const reused = connection !== null;
     try {
       connection ??= await open(cell, exchange);
       if (exchange.aborted !== null) throw abandoned();
       exchange.cancel = connection.cancel;
-      if (bodyless) {
-        await connection.wire.send(text, null, timeouts.idle);
+      if (bodyless && connection.wire.lay(text, null, timeouts.idle)) {
+        await TURN;
+        connection.wire.launch();
         connection.wire.awaitBytes(timeouts.response);
       } else {
         await sendWithBody(connection, exchange, { text, body, timeouts });
       }
       // An answer that comes whole needs no other function to wait for it.
-      if (!await connection.wire.fill()) throw endedEarly();
+      if (!connection.wire.took(await connection.wire.reading())) {
+        throw endedEarly();
+      }
       connection.answering = true;
       if (!readFinal(connection, head)) {
         await readOn(connection, exchange, { head, timeouts });
@@ -105,7 +108,6 @@ async function sendWithBody(
   }
   if (exchange.bodyDone) {
     exchange.client.shrink();
-    exchange.watch();
     wire.awaitBytes(timeouts.response);
     return;
   }
