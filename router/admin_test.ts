@@ -5,6 +5,7 @@ import { activate, activeConfig } from "./active.ts";
 import { createAdminApp, isAllowedHost } from "./admin.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
 import type { LinkStatus } from "./link/link.ts";
+import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
 import { statusDocument } from "./status.ts";
 
@@ -30,7 +31,7 @@ function serve(text: string, clock = new FakeClock()): void {
     source: "control_plane",
     appliedAt: clock.wall(),
     appliedAtMonotonic: clock.now(),
-    routes: compileRoutes(result.config),
+    routes: compileRoutes(packConfig(result.config), 7),
   });
 }
 

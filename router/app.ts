@@ -124,10 +124,8 @@ class Life {
   }
 
   /** The fields that say where an answer came from. */
-  fields(): string {
-    return this.route === null
-      ? ""
-      : `X-Routed-To: ${this.route.placement.name}\r\nX-Route-Reason: ${this.route.reason}\r\nX-Config-Version: ${this.version}\r\n`;
+  get fields(): string {
+    return this.route === null ? "" : this.route.fields;
   }
 }
 
@@ -163,7 +161,7 @@ class Forwarder {
         const connection = await call;
         try {
           const rest = relay(exchange, connection, {
-            fields: life.fields(),
+            fields: life.fields,
             timeouts,
           });
           if (rest === null) {
@@ -233,14 +231,18 @@ class Forwarder {
       life.requestId = head.requestId;
     }
     exchange.trusted ??= trusted.has(exchange.peer);
-    const { peer, secure, received } = exchange;
-    const hop = { peer, secure, received, via, trusted: exchange.trusted };
-    const forwarding = forwardingFields(head, hop);
+    // What an untrusted client says of others counts for nothing, and its connection's requests mostly name one host.
+    if (exchange.trusted || head.host !== exchange.forwardedHost) {
+      const { peer, secure, received } = exchange;
+      const hop = { peer, secure, received, via, trusted: exchange.trusted };
+      exchange.forwarding = forwardingFields(head, hop);
+      exchange.forwardedHost = head.host;
+    }
     const framing = head.chunked ? "Transfer-Encoding: chunked\r\n" : "";
     const upgrade = head.websocket
       ? "Connection: Upgrade\r\nUpgrade: websocket\r\n"
       : "";
-    return `${head.method} ${target} HTTP/1.1\r\n${head.fields}${forwarding}${id}${framing}${upgrade}\r\n`;
+    return `${head.method} ${target} HTTP/1.1\r\n${head.fields}${exchange.forwarding}${id}${framing}${upgrade}\r\n`;
   }
 
   /** Counts a request that is over, and tells of it. */
@@ -305,7 +307,7 @@ async function fail(
   const refusal = refusalOf(error);
   if (refusal.status >= 500 && refusal.status !== 505) life.error = error;
   try {
-    await refuse(exchange, refusal, life.fields());
+    await refuse(exchange, refusal, life.fields);
   } catch {
     exchange.cut();
   }

@@ -3,10 +3,10 @@ import { logger } from "../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activate, activeConfig, type ConfigSource } from "./active.ts";
 import { type Clock, systemClock } from "../shared/clock.ts";
-import { type PushContents, readConfig } from "./config_reader.ts";
+import { type PushContents, readConfig } from "./config/config_reader.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
-import type { Routes } from "./routes.ts";
+import { compileRoutes, type Routes } from "./routes.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 
 const log = logger("config");
@@ -76,12 +76,13 @@ export class Applier {
   ): Promise<Outcome> {
     const started = this.#clock.now();
     try {
-      const read = await readConfig(contents, {
+      const read = readConfig(contents, {
         maxBytes: this.#options.maxConfigBytes,
         digest: push.digest,
       });
       if (!read.ok) return { status: "rejected", error: read.error };
-      const { routes, digest } = read;
+      const { packed } = read;
+      const { digest } = packed;
       if (sameAs !== null) {
         return digest === sameAs
           ? { status: "unchanged", durable: await this.#saveAgain() }
@@ -92,8 +93,8 @@ export class Applier {
         version,
         epoch,
         digest,
-        routes,
         source: "control_plane",
+        routes: compileRoutes(packed, version),
       };
       const { threads } = this.#options;
       await threads?.prepare(config);
@@ -101,7 +102,7 @@ export class Applier {
       await threads?.serve(config);
       this.applySeconds.observe((this.#clock.now() - started) / 1000);
       const head = { version, epoch, digest };
-      const durable = await this.#options.saved.save(head, routes.config);
+      const durable = await this.#options.saved.save(head, packed);
       return { status: "applied", digest, durable };
     } catch (error) {
       return { status: "rejected", error: errorLine(error) };
@@ -115,7 +116,7 @@ export class Applier {
     const { version, epoch, digest, routes } = active;
     return await this.#options.saved.save(
       { version, epoch, digest },
-      routes.config,
+      routes.packed,
     );
   }
 

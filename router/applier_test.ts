@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readJson } from "../shared/json.ts";
 import { activate, activeConfig } from "./active.ts";
 import { Applier, type OtherThreads } from "./applier.ts";
-import type { PushContents } from "./config_reader.ts";
+import type { PushContents } from "./config/config_reader.ts";
 import type { Routes } from "./routes.ts";
 import { SavedConfigs } from "./saved_config.ts";
 

@@ -1,6 +1,7 @@
 import { errorLine } from "../shared/errors.ts";
 import type { ReadyConfig } from "./applier.ts";
-import { readConfig } from "./config_reader.ts";
+import { readConfig } from "./config/config_reader.ts";
+import { compileRoutes } from "./routes.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 
 /** What there is to serve before a control plane has been heard. */
@@ -32,7 +33,10 @@ export async function firstConfig(
     : await readBootstrap(options.bootstrap, options.maxConfigBytes);
   const bootstrapProblem = typeof bootstrap === "string" ? bootstrap : null;
   if (lastKnownGood !== null) {
-    const config = { ...lastKnownGood, source: "last_known_good" } as const;
+    const { version, epoch, digest, packed } = lastKnownGood;
+    const source = "last_known_good";
+    const routes = compileRoutes(packed, version);
+    const config = { version, epoch, digest, source, routes } as const;
     return { config, bootstrapProblem };
   }
   return {
@@ -46,19 +50,25 @@ async function readBootstrap(
   path: string,
   maxBytes: number,
 ): Promise<ReadyConfig | string> {
-  let text: Uint8Array;
+  let text: Uint8Array<ArrayBuffer>;
   try {
     text = await Deno.readFile(path);
   } catch (error) {
     return `Cannot read the bootstrap config ${path}: ${errorLine(error)}`;
   }
-  const read = await readConfig({ kind: "text", text }, {
+  const read = readConfig({ kind: "text", text }, {
     maxBytes,
     digest: null,
   });
   if (!read.ok) {
     return `Cannot use the bootstrap config ${path}: ${read.error}`;
   }
-  const { routes, digest } = read;
-  return { version: 0, epoch: null, digest, source: "bootstrap", routes };
+  const { packed } = read;
+  return {
+    version: 0,
+    epoch: null,
+    digest: packed.digest,
+    source: "bootstrap",
+    routes: compileRoutes(packed, 0),
+  };
 }

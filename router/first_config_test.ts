@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { configDigest } from "../shared/canonical.ts";
 import { parseConfigText } from "../shared/config.ts";
+import { packConfig } from "./config/packed_config.ts";
 import { firstConfig } from "./first_config.ts";
 import { SavedConfigs } from "./saved_config.ts";
 
@@ -30,8 +30,9 @@ async function bootstrapFile(directory: string, text: string): Promise<string> {
 async function save(saved: SavedConfigs): Promise<void> {
   const result = parseConfigText(TEXT);
   assert.ok(result.ok);
-  const digest = configDigest(result.config);
-  await saved.save({ version: 4, epoch: "e", digest }, result.config);
+  const packed = packConfig(result.config);
+  const { digest } = packed;
+  await saved.save({ version: 4, epoch: "e", digest }, packed);
 }
 
 Deno.test("firstConfig() answers nothing where there is nothing", () =>

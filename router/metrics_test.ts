@@ -5,6 +5,7 @@ import { Applier } from "./applier.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
 import { Link } from "./link/link.ts";
 import { createMetrics } from "./metrics.ts";
+import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
 import { SavedConfigs } from "./saved_config.ts";
 import { Traffic } from "./traffic.ts";
@@ -53,7 +54,7 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
     epoch: "e",
     digest: "sha256:x",
     source: "control_plane",
-    routes: compileRoutes(result.config),
+    routes: compileRoutes(packConfig(result.config), 7),
   });
   clock.advance(1500);
   traffic.of("a").request(200, 0.004);

@@ -1,6 +1,6 @@
-import type { Config } from "../shared/config.ts";
-import { type Bucket, bucketOf, BUCKETS } from "../shared/customers.ts";
 import { type Endpoint, parseEndpoint } from "../shared/endpoint.ts";
+import { NameTable } from "./config/name_table.ts";
+import type { PackedConfig } from "./config/packed_config.ts";
 
 /** A placement as a request needs it: its name and where it is. */
 export interface Placement {
@@ -13,62 +13,45 @@ export interface Route {
   readonly placement: Placement;
   /** `assigned` where the config names the customer, else `default`. */
   readonly reason: "assigned" | "default";
+  /** The field lines of an answer that say where it came from. */
+  readonly fields: string;
 }
 
 /** The lookup structure of one config, built when it is applied and never changed after. */
 export interface Routes {
   /** The config it was built from. */
-  readonly config: Config;
+  readonly packed: PackedConfig;
   readonly placements: ReadonlyMap<string, Placement>;
-  /** The route of a customer: a hash of the name and one map read, whatever the size of the config. */
+  /** The route of a customer: a hash of the name and a look in one table, whatever the size of the config. */
   find(customer: string): Route;
 }
 
-/**
- * Builds the lookup structure of a valid config. The customers of a bucket are laid out when the
- * first of them is looked up: a million at once would hold up all traffic for a second or more, a
- * bucket's thousand take half a millisecond.
- */
-export function compileRoutes(config: Config): Routes {
+/** Builds the lookup structure of a config; what it costs grows with the placements, not with the customers. */
+export function compileRoutes(packed: PackedConfig, version: number): Routes {
   const placements = new Map<string, Placement>();
-  const assigned = new Map<string, Route>();
-  for (const [name, url] of config.endpoints) {
+  const assigned: Route[] = [];
+  const route = (placement: Placement, reason: Route["reason"]): Route => {
+    // Joined, since that makes one string: a concatenation would be put together anew for each answer.
+    const fields = [
+      `X-Routed-To: ${placement.name}\r\n`,
+      `X-Route-Reason: ${reason}\r\n`,
+      `X-Config-Version: ${version}\r\n`,
+    ].join("");
+    return Object.freeze({ placement, reason, fields });
+  };
+  for (const [name, url] of packed.endpoints) {
     const placement = Object.freeze({ name, endpoint: parseEndpoint(url) });
     placements.set(name, placement);
-    assigned.set(name, Object.freeze({ placement, reason: "assigned" }));
+    assigned.push(route(placement, "assigned"));
   }
-  const fallback: Route = Object.freeze({
-    placement: placements.get(config.defaultPlacement)!,
-    reason: "default",
-  });
-  const tables = new Array<ReadonlyMap<string, Route> | null>(BUCKETS).fill(
-    null,
-  );
+  const fallback = route(placements.get(packed.defaultPlacement)!, "default");
+  const table = new NameTable(packed.text, packed.customers);
   return Object.freeze({
-    config,
+    packed,
     placements,
     find(customer: string): Route {
-      const index = bucketOf(customer);
-      const table = tables[index] ??= bucketTable(
-        config.customers.buckets[index]!,
-        assigned,
-      );
-      return table.get(customer) ?? fallback;
+      const number = table.get(customer);
+      return number < 0 ? fallback : assigned[number]!;
     },
   });
-}
-
-const EMPTY_TABLE: ReadonlyMap<string, Route> = new Map();
-
-/** The routes of one bucket's customers. */
-function bucketTable(
-  bucket: Bucket,
-  assigned: ReadonlyMap<string, Route>,
-): ReadonlyMap<string, Route> {
-  if (bucket.size === 0) return EMPTY_TABLE;
-  const table = new Map<string, Route>();
-  for (const [customer, placement] of bucket.entries()) {
-    table.set(customer, assigned.get(placement)!);
-  }
-  return table;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseConfigText } from "../shared/config.ts";
+import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
 
 function routes(customers: Record<string, string>) {
@@ -10,7 +11,7 @@ function routes(customers: Record<string, string>) {
     placement_to_endpoint: { a: "http://h:1/base/", b: "https://h" },
   }));
   assert.ok(result.ok);
-  return compileRoutes(result.config);
+  return compileRoutes(packConfig(result.config), 7);
 }
 
 Deno.test("compileRoutes() finds every customer, and the default for all others", () => {

@@ -1,12 +1,10 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { Config } from "../shared/config.ts";
 import { errorLine } from "../shared/errors.ts";
 import { JsonSyntaxError, readJson, show } from "../shared/json.ts";
 import { logger } from "../shared/log.ts";
-import { canonicalPieces } from "../shared/canonical.ts";
-import { readConfig } from "./config_reader.ts";
-import type { Routes } from "./routes.ts";
+import { readConfig } from "./config/config_reader.ts";
+import type { PackedConfig } from "./config/packed_config.ts";
 
 const log = logger("state");
 
@@ -31,13 +29,13 @@ export interface SavedHead {
 
 /** A config that was read back and is sound. */
 export interface SavedConfig extends SavedHead {
-  readonly routes: Routes;
+  readonly packed: PackedConfig;
 }
 
 /** A config that is to be written. */
 interface Save {
   readonly head: SavedHead;
-  readonly config: Config;
+  readonly packed: PackedConfig;
   readonly done: (durable: boolean) => void;
   /** It was answered for already: the timeout has passed. */
   late: boolean;
@@ -116,10 +114,10 @@ export class SavedConfigs {
    * @returns whether it is on the disk. False also if that takes longer than the timeout; the
    * write then goes on by itself. Never throws.
    */
-  async save(head: SavedHead, config: Config): Promise<boolean> {
+  async save(head: SavedHead, packed: PackedConfig): Promise<boolean> {
     this.#next?.done(false);
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const save: Save = { head, config, done: resolve, late: false };
+    const save: Save = { head, packed, done: resolve, late: false };
     this.#next = save;
     this.#writing ??= this.#writeAll();
     const late = setTimeout(() => {
@@ -143,7 +141,7 @@ export class SavedConfigs {
     for (let next = this.#next; next !== null; next = this.#next) {
       this.#next = null;
       try {
-        await this.#write(next.head, next.config);
+        await this.#write(next.head, next.packed);
         this.#newest = next.head;
         next.done(true);
         if (next.late) this.#savedLate(next.head);
@@ -160,7 +158,7 @@ export class SavedConfigs {
     this.#writing = null;
   }
 
-  async #write(head: SavedHead, config: Config): Promise<void> {
+  async #write(head: SavedHead, { text }: PackedConfig): Promise<void> {
     await Deno.mkdir(this.#directory, { recursive: true });
     const unfinished = join(this.#directory, UNFINISHED);
     const newest = join(this.#directory, NEWEST);
@@ -171,11 +169,8 @@ export class SavedConfigs {
         truncate: true,
         mode: 0o600,
       });
-      const encoder = new TextEncoder();
-      await writeWhole(file, encoder.encode(headText(head)));
-      for (const piece of canonicalPieces(config)) {
-        await writeWhole(file, encoder.encode(piece));
-      }
+      await writeWhole(file, new TextEncoder().encode(headText(head)));
+      await writeWhole(file, text);
       await file.sync();
     }
     await renameIfThere(newest, join(this.#directory, PREVIOUS));
@@ -191,7 +186,7 @@ export class SavedConfigs {
       if (size > MAX_FILE_BYTES) {
         return { kind: "damaged", problem: `it is of ${size} bytes` };
       }
-      return await readSaved(await Deno.readFile(path));
+      return readSaved(await Deno.readFile(path));
     } catch (error) {
       return error instanceof Deno.errors.NotFound
         ? { kind: "absent" }
@@ -223,7 +218,7 @@ function headText({ version, epoch, digest }: SavedHead): string {
 }
 
 /** Reads a saved file; whatever is in it. */
-async function readSaved(bytes: Uint8Array): Promise<Found> {
+function readSaved(bytes: Uint8Array<ArrayBuffer>): Found {
   const first = bytes.indexOf(0x0a);
   const second = bytes.indexOf(0x0a, first + 1);
   if (first < 0 || second < 0) {
@@ -236,12 +231,12 @@ async function readSaved(bytes: Uint8Array): Promise<Found> {
   }
   const head = readHead(line);
   if (typeof head === "string") return { kind: "damaged", problem: head };
-  const read = await readConfig(
+  const read = readConfig(
     { kind: "text", text: bytes.subarray(second + 1) },
     { maxBytes: MAX_FILE_BYTES, digest: head.digest },
   );
   return read.ok
-    ? { kind: "sound", saved: { ...head, routes: read.routes } }
+    ? { kind: "sound", saved: { ...head, packed: read.packed } }
     : { kind: "damaged", problem: read.error };
 }
 

@@ -3,6 +3,7 @@ import type { ActiveConfig } from "./active.ts";
 import { type AccessRecord, type AppDeps, createApp } from "./app.ts";
 import { parseTrustedProxies } from "./forwarding.ts";
 import { Listener, type ListenOptions } from "./listen/listener.ts";
+import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
 import { Traffic } from "./traffic.ts";
 import { Upstream, type UpstreamOptions } from "./upstream/upstream.ts";
@@ -199,7 +200,7 @@ export function activeAt(url: string, version = 7): ActiveConfig {
     source: "control_plane",
     appliedAt: 0,
     appliedAtMonotonic: 0,
-    routes: compileRoutes(parsed.config),
+    routes: compileRoutes(packConfig(parsed.config), version),
   };
 }
 

@@ -9,7 +9,7 @@ import {
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
-import type { PushContents } from "../config_reader.ts";
+import type { PushContents } from "../config/config_reader.ts";
 import type { Connect, LinkSocket } from "./socket.ts";
 import {
   deadline,

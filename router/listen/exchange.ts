@@ -57,6 +57,9 @@ export class Exchange {
   readonly received: string;
   /** Whether the peer is a trusted proxy; null before anyone asked. */
   trusted: boolean | null = null;
+  /** The forwarding fields of the last request, and the host it named; null before there was one. */
+  forwarding = "";
+  forwardedHost: string | null = null;
   /** The head as it was received: its lines, each ended by CR LF. */
   text = "";
   /** Set instead of a head where the connection brought none: what to answer. */

@@ -1,17 +1,16 @@
+import type { PackedConfig } from "../config/packed_config.ts";
 import type { ListenAddress } from "../../shared/settings.ts";
 import type { ConfigSource } from "../active.ts";
 import type { DataListenOptions } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { TrafficCounts } from "./counts.ts";
 
-/** A config on its way to another thread: its canonical text, and what is known of it. */
+/** A config on its way to another thread. What is large in it is given away, not copied. */
 export interface SentConfig {
   readonly version: number;
   readonly epoch: string | null;
-  readonly digest: string;
   readonly source: ConfigSource;
-  /** UTF-8. */
-  readonly text: Uint8Array<ArrayBuffer>;
+  readonly packed: PackedConfig;
 }
 
 /** One listener that every thread opens. */
@@ -32,7 +31,7 @@ export type ToThread =
     /** How many threads serve in all, which share out what may be open. */
     readonly threads: number;
   }
-  /** Reads a config and holds it ready. Answered by `prepared`. */
+  /** Holds a config ready. Answered by `prepared`. */
   | { readonly type: "prepare"; readonly config: SentConfig }
   /** Serves the config that was prepared last. Answered by `serving`. */
   | { readonly type: "swap" }

@@ -4,7 +4,7 @@ import { logger, openLog } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { activate } from "../active.ts";
 import type { ReadyConfig } from "../applier.ts";
-import { readConfig } from "../config_reader.ts";
+import { compileRoutes } from "../routes.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { readRouterSettings } from "../settings.ts";
@@ -80,7 +80,7 @@ async function start(
     });
     data = new DataPath(settings, { ca: tls.ca, threads });
     if (config !== null) {
-      await prepare(config);
+      prepare(config);
       serve();
     }
     for (const { address, protocol } of listeners) {
@@ -92,26 +92,20 @@ async function start(
   }
 }
 
-async function prepareAndTell(config: SentConfig): Promise<void> {
+function prepareAndTell(config: SentConfig): void {
   let problem: string | null = null;
   try {
-    await prepare(config);
+    prepare(config);
   } catch (error) {
     problem = errorLine(error);
   }
   scope.postMessage({ type: "prepared", error: problem });
 }
 
-async function prepare(config: SentConfig): Promise<void> {
-  const { version, epoch, digest, source, text } = config;
+function prepare({ packed, ...head }: SentConfig): void {
   prepared = null;
-  const read = await readConfig({ kind: "text", text }, {
-    maxBytes: text.length,
-    digest,
-  });
-  // The main thread has read it: only a want of memory, or a mistake of ours, can bring this about.
-  if (!read.ok) throw new Error(read.error);
-  prepared = { version, epoch, digest, source, routes: read.routes };
+  const routes = compileRoutes(packed, head.version);
+  prepared = { ...head, digest: packed.digest, routes };
 }
 
 function swapAndTell(): void {

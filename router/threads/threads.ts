@@ -10,7 +10,7 @@ import {
   type TrafficCounts,
 } from "./counts.ts";
 import type { SentListener } from "./messages.ts";
-import { canonicalBytes, sent, Thread } from "./worker.ts";
+import { sent, Thread } from "./worker.ts";
 
 const log = logger("threads");
 
@@ -99,7 +99,7 @@ export class Threads {
         tls: this.#tls,
         listeners: this.#options.listeners,
         threads: this.#options.count + 1,
-        config: active === null ? null : sent(active, canonicalBytes(active)),
+        config: active === null ? null : sent(active),
       });
     } catch (error) {
       this.#remove(thread);
@@ -157,15 +157,14 @@ export class Threads {
   }
 
   /**
-   * Has every thread read a config, and hold it ready. One that is lost meanwhile is not waited for.
+   * Has every thread hold a config ready. One that is lost meanwhile is not waited for.
    *
    * @throws if one of them cannot; then none will serve it.
    */
   async prepare(config: ReadyConfig): Promise<void> {
-    const text = canonicalBytes(config);
     await Promise.all(this.#threads.map(async (thread) => {
       try {
-        await thread.prepare(config, text);
+        await thread.prepare(config);
       } catch (error) {
         if (!thread.over) throw error;
       }
@@ -181,7 +180,7 @@ export class Threads {
       try {
         // One that was started meanwhile has not heard of it.
         if (thread.ready !== config) {
-          await thread.prepare(config, canonicalBytes(config));
+          await thread.prepare(config);
         }
         await thread.swap();
       } catch (error) {

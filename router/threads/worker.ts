@@ -1,6 +1,6 @@
-import { canonicalText } from "../../shared/canonical.ts";
 import { passLines } from "../../shared/log.ts";
 import type { ReadyConfig } from "../applier.ts";
+import { copyPacked, packedBuffers } from "../config/packed_config.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import type { TrafficCounts } from "./counts.ts";
 import type { FromThread, SentConfig, ToThread } from "./messages.ts";
@@ -55,14 +55,14 @@ export class Thread {
   }
 
   /**
-   * Has it read a config, and hold it ready; `text` is that of {@linkcode canonicalBytes}.
+   * Has it hold a config ready.
    *
    * @throws if it cannot.
    */
-  async prepare(config: ReadyConfig, text: Uint8Array): Promise<void> {
+  async prepare(config: ReadyConfig): Promise<void> {
     this.ready = null;
     await this.#tell(
-      { type: "prepare", config: sent(config, text) },
+      { type: "prepare", config: sent(config) },
       "prepared",
     );
     this.ready = config;
@@ -151,17 +151,12 @@ export class Thread {
 /** What is given away with a message instead of being copied. */
 function transferred(message: ToThread): Transferable[] {
   return "config" in message && message.config !== null
-    ? [message.config.text.buffer]
+    ? packedBuffers(message.config.packed)
     : [];
 }
 
-/** A config as it is sent, with a copy of its text, which is given away. */
-export function sent(config: ReadyConfig, text: Uint8Array): SentConfig {
-  const { version, epoch, digest, source } = config;
-  return { version, epoch, digest, source, text: text.slice() };
-}
-
-/** The canonical text of a config, in UTF-8. */
-export function canonicalBytes({ routes }: ReadyConfig): Uint8Array {
-  return new TextEncoder().encode(canonicalText(routes.config));
+/** A config as it is sent: a copy, which is given away. */
+export function sent(config: ReadyConfig): SentConfig {
+  const { version, epoch, source, routes } = config;
+  return { version, epoch, source, packed: copyPacked(routes.packed) };
 }

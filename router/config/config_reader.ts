@@ -1,14 +1,13 @@
 import { gunzipSync } from "node:zlib";
-import { configDigest } from "../shared/canonical.ts";
 import {
   type ConfigResult,
   parseConfigDocument,
   parseConfigText,
   problemsLine,
-} from "../shared/config.ts";
-import { type JsonDocument, JsonSyntaxError } from "../shared/json.ts";
-import { readCanonical } from "./canonical_reader.ts";
-import { compileRoutes, type Routes } from "./routes.ts";
+} from "../../shared/config.ts";
+import { type JsonDocument, JsonSyntaxError } from "../../shared/json.ts";
+import { packCanonical } from "./canonical_reader.ts";
+import { packConfig, type PackedConfig } from "./packed_config.ts";
 
 /** What a push consists of. */
 export type PushContents =
@@ -19,48 +18,42 @@ export type PushContents =
 /** What a config can be read from. */
 export type ConfigContents =
   | PushContents
-  | { readonly kind: "text"; readonly text: Uint8Array };
+  | { readonly kind: "text"; readonly text: Uint8Array<ArrayBuffer> };
 
 /** A config ready to be served, or all that is wrong with it as one line. */
 export type ReadConfig =
-  | { readonly ok: true; readonly routes: Routes; readonly digest: string }
+  | { readonly ok: true; readonly packed: PackedConfig }
   | { readonly ok: false; readonly error: string };
 
 /**
- * Unpacks, parses, validates and compiles a config. All of it is behind a promise and takes and
- * gives nothing but this, so that callers need not know on which thread it is done. Never throws.
+ * Unpacks, parses, validates and packs a config. Never throws.
  *
  * @param options.maxBytes the largest text, in bytes, after decompression.
  * @param options.digest the digest the contents must have; null for any.
  */
-// deno-lint-ignore require-await
-export async function readConfig(
+export function readConfig(
   contents: ConfigContents,
   options: { readonly maxBytes: number; readonly digest: string | null },
-): Promise<ReadConfig> {
-  const parsed = parse(contents, options.maxBytes);
-  if (typeof parsed === "string") return { ok: false, error: parsed };
-  if (!parsed.ok) {
-    return { ok: false, error: problemsLine(parsed.problems, parsed.more) };
-  }
-  const digest = configDigest(parsed.config);
-  if (options.digest !== null && options.digest !== digest) {
+): ReadConfig {
+  const packed = pack(contents, options.maxBytes);
+  if (typeof packed === "string") return { ok: false, error: packed };
+  if (options.digest !== null && options.digest !== packed.digest) {
     return {
       ok: false,
       error:
-        `The contents have digest ${digest}, and ${options.digest} was announced.`,
+        `The contents have digest ${packed.digest}, and ${options.digest} was announced.`,
     };
   }
-  return { ok: true, routes: compileRoutes(parsed.config), digest };
+  return { ok: true, packed };
 }
 
 /** The config, or a sentence about why there is none. */
-function parse(
+function pack(
   contents: ConfigContents,
   maxBytes: number,
-): ConfigResult | string {
+): PackedConfig | string {
   if (contents.kind === "document") {
-    return parseConfigDocument(contents.document);
+    return packed(parseConfigDocument(contents.document));
   }
   let bytes: Uint8Array;
   if (contents.kind === "text") {
@@ -77,6 +70,8 @@ function parse(
         : `The parts are no gzip member: ${(error as Error).message}.`;
     }
   }
+  const canonical = packCanonical(owned(bytes));
+  if (canonical !== null) return canonical;
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
@@ -85,14 +80,26 @@ function parse(
   } catch {
     return "The text of the config is not UTF-8.";
   }
-  const config = readCanonical(text);
-  if (config !== null) return { ok: true, config };
   try {
-    return parseConfigText(text);
+    return packed(parseConfigText(text));
   } catch (error) {
     if (error instanceof JsonSyntaxError) return `${error.message}.`;
     throw error;
   }
+}
+
+function packed(result: ConfigResult): PackedConfig | string {
+  return result.ok
+    ? packConfig(result.config)
+    : problemsLine(result.problems, result.more);
+}
+
+/** The bytes in a buffer of their own: a small one may lie among others, which could not be given away with it. */
+function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : new Uint8Array(bytes);
 }
 
 function tooLarge(maxBytes: number): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { readJson } from "../shared/json.ts";
+import { readJson } from "../../shared/json.ts";
 import { type ConfigContents, readConfig } from "./config_reader.ts";
 
 const TEXT =
@@ -19,13 +19,43 @@ for (
     { kind: "gzip", gzip: gzipSync(TEXT) },
   ] satisfies ConfigContents[]
 ) {
-  Deno.test(`readConfig() reads a ${contents.kind}`, async () => {
-    const read = await readConfig(contents, { maxBytes: 1000, digest: DIGEST });
+  Deno.test(`readConfig() reads a ${contents.kind}`, () => {
+    const read = readConfig(contents, { maxBytes: 1000, digest: DIGEST });
     assert.ok(read.ok);
-    assert.equal(read.digest, DIGEST);
-    assert.equal(read.routes.find("x").placement.name, "a");
+    assert.equal(read.packed.digest, DIGEST);
+    assert.equal(new TextDecoder().decode(read.packed.text), TEXT);
   });
 }
+
+Deno.test("readConfig() reads a text that is not canonical, and gives out the one that is", () => {
+  const read = readConfig(
+    text(
+      ` ${TEXT.replaceAll(":", " : ")} `.replace("http : ", "http:").replace(
+        "1 : 1",
+        "1:1",
+      ),
+    ),
+    {
+      maxBytes: 1000,
+      digest: DIGEST,
+    },
+  );
+  assert.ok(read.ok);
+  assert.equal(new TextDecoder().decode(read.packed.text), TEXT);
+});
+
+Deno.test("readConfig() gives out arrays that can be given away without what lies beside them", () => {
+  for (
+    const contents of [
+      text(TEXT),
+      { kind: "gzip", gzip: gzipSync(TEXT) } as const,
+    ]
+  ) {
+    const read = readConfig(contents, { maxBytes: 1000, digest: null });
+    assert.ok(read.ok);
+    assert.equal(read.packed.text.buffer.byteLength, TEXT.length);
+  }
+});
 
 for (
   const { name, contents, expected } of [
@@ -79,8 +109,8 @@ for (
     },
   ] satisfies { name: string; contents: ConfigContents; expected: RegExp }[]
 ) {
-  Deno.test(`readConfig() refuses ${name}`, async () => {
-    const read = await readConfig(contents, { maxBytes: 1000, digest: DIGEST });
+  Deno.test(`readConfig() refuses ${name}`, () => {
+    const read = readConfig(contents, { maxBytes: 1000, digest: DIGEST });
     assert.ok(!read.ok);
     assert.match(read.error, expected);
   });
