@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import { type Config, customerProblem } from "../shared/config.ts";
+import { customerProblem } from "../shared/config.ts";
 import {
   PROBLEM_JSON,
   problemDocument,

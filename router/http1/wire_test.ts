@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { equal, notEqual, rejects } from "node:assert/strict";
 import { BufferPool } from "./buffers.ts";
-import { MemoryTransport } from "./testing.ts";
+import { MemoryTransport, PeerTransport } from "./testing.ts";
 import { Wire } from "./wire.ts";
 
 Deno.test("Wire.send() writes heads of any length and every byte", async () => {
@@ -63,3 +63,43 @@ Deno.test("Wire.close() is the same twice as once, and keeps a lent buffer from 
   equal(transport.closed, true);
   notEqual(pool.take(), lent);
 });
+
+Deno.test("Wire.launch() sends all of a message that the platform takes in parts", async () => {
+  const transport = new MemoryTransport([], 3);
+  const wire = new Wire(transport, Buffer.alloc(64));
+  equal(wire.lay("head", Buffer.from("body"), 1000), true);
+  equal(wire.broken, true);
+  wire.launch();
+  equal(wire.overdue(1), null);
+  equal(wire.overdue(1002), "write");
+  await drained();
+  equal(transport.written, "headbody");
+  equal(wire.broken, false);
+  equal(wire.overdue(1e9), null);
+});
+
+Deno.test("Wire.launch() leaves a wire broken whose peer is gone, and rejects nothing", async () => {
+  for (const room of [0, 3]) {
+    const transport = new PeerTransport(room);
+    const wire = new Wire(transport, Buffer.alloc(64));
+    wire.lay("head", null, 1000);
+    wire.launch();
+    await drained();
+    equal(wire.broken, true);
+    transport.close();
+    await drained();
+    equal(wire.broken, true);
+  }
+});
+
+Deno.test("Wire.lay() takes what fits in one buffer, and nothing of what does not", () => {
+  const wire = new Wire(new MemoryTransport([]), Buffer.alloc(64));
+  equal(wire.lay("a".repeat(16384), Buffer.from("b"), 1000), false);
+  equal(wire.broken, false);
+  equal(wire.lay("\xe9".repeat(16383), Buffer.from("b"), 1000), true);
+});
+
+/** Lets everything that waits for nothing but its turn go on. */
+async function drained(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await null;
+}

@@ -162,13 +162,13 @@ export class H2Connection {
 
   /** Ends the connection, whatever it carries. */
   cut(): void {
-    for (const client of this.#lanes.values()) client.cut();
     this.#close();
   }
 
+  /** With it end its requests, which nothing else would tell: nobody sweeps a connection that is closed. */
   #close(): void {
     this.#outer.close();
     this.#inner?.close();
-    for (const lane of this.#lanes.keys()) lane.close();
+    for (const client of this.#lanes.values()) client.cut();
   }
 }
