@@ -91,7 +91,7 @@ export class Body {
   async next(wire: Wire): Promise<Uint8Array> {
     if (wire.available === 0) {
       if (wire.end === wire.bytes.length - TAILROOM) wire.grow(BODY_BUFFERS);
-      if (!await wire.fill()) return this.#finish();
+      if (!wire.took(await wire.reading())) return this.#finish();
     }
     return this.take(wire);
   }

@@ -54,7 +54,7 @@ async function flow(
       if (filled) from.grow(BODY_BUFFERS);
       options.rearm();
     }
-    if (!await from.fill()) break;
+    if (!from.took(await from.reading())) break;
   }
   await to.closeWrite();
 }
