@@ -153,12 +153,12 @@ class Forwarder {
     traffic.inFlight++;
     const life = new Life(traffic.unrouted);
     try {
-      const call = this.#call(exchange, life);
-      if (call === null) {
+      const answering = this.#call(exchange, life);
+      if (answering === null) {
         life.error = new Error(NO_CONFIG.detail);
         await refuse(exchange, NO_CONFIG);
       } else {
-        const connection = await call;
+        const connection = await answering;
         try {
           const rest = relay(exchange, connection, {
             fields: life.fields,

@@ -4,6 +4,7 @@ import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activate, activeConfig, type ConfigSource } from "./active.ts";
 import { type Clock, systemClock } from "../shared/clock.ts";
 import { type PushContents, readConfig } from "./config/config_reader.ts";
+import type { PackedConfig } from "./config/packed_config.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
 import { compileRoutes, type Routes } from "./routes.ts";
@@ -19,6 +20,16 @@ export interface ReadyConfig {
   readonly digest: string;
   readonly source: ConfigSource;
   readonly routes: Routes;
+}
+
+/** Makes a config ready to be served. */
+export function readyConfig(
+  { version, epoch, source }: Pick<ReadyConfig, "version" | "epoch" | "source">,
+  packed: PackedConfig,
+): ReadyConfig {
+  const { digest } = packed;
+  const routes = compileRoutes(packed, version);
+  return { version, epoch, digest, source, routes };
 }
 
 /** The serving threads besides the one that applies: a config is served by all of them, or by none. */
@@ -89,13 +100,8 @@ export class Applier {
           : { status: "rejected", error: otherDigest(push.version, sameAs) };
       }
       const { version, epoch } = push;
-      const config: ReadyConfig = {
-        version,
-        epoch,
-        digest,
-        source: "control_plane",
-        routes: compileRoutes(packed, version),
-      };
+      const source = "control_plane";
+      const config = readyConfig({ version, epoch, source }, packed);
       const { threads } = this.#options;
       await threads?.prepare(config);
       this.serve(config);

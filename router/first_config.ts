@@ -1,7 +1,6 @@
 import { errorLine } from "../shared/errors.ts";
-import type { ReadyConfig } from "./applier.ts";
+import { type ReadyConfig, readyConfig } from "./applier.ts";
 import { readConfig } from "./config/config_reader.ts";
-import { compileRoutes } from "./routes.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 
 /** What there is to serve before a control plane has been heard. */
@@ -33,10 +32,9 @@ export async function firstConfig(
     : await readBootstrap(options.bootstrap, options.maxConfigBytes);
   const bootstrapProblem = typeof bootstrap === "string" ? bootstrap : null;
   if (lastKnownGood !== null) {
-    const { version, epoch, digest, packed } = lastKnownGood;
+    const { version, epoch, packed } = lastKnownGood;
     const source = "last_known_good";
-    const routes = compileRoutes(packed, version);
-    const config = { version, epoch, digest, source, routes } as const;
+    const config = readyConfig({ version, epoch, source }, packed);
     return { config, bootstrapProblem };
   }
   return {
@@ -63,12 +61,8 @@ async function readBootstrap(
   if (!read.ok) {
     return `Cannot use the bootstrap config ${path}: ${read.error}`;
   }
-  const { packed } = read;
-  return {
-    version: 0,
-    epoch: null,
-    digest: packed.digest,
-    source: "bootstrap",
-    routes: compileRoutes(packed, 0),
-  };
+  return readyConfig(
+    { version: 0, epoch: null, source: "bootstrap" },
+    read.packed,
+  );
 }

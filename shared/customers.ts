@@ -5,11 +5,15 @@ export const BUCKETS = 1024;
 
 const EMPTY_COUNTS: ReadonlyMap<string, number> = new Map();
 
+/** What FNV-1a of 32 bits begins with, and what it multiplies by for each byte. */
+export const FNV_BASIS = 0x811c9dc5;
+export const FNV_PRIME = 0x01000193;
+
 /** The bucket of a customer: FNV-1a (32 bits) over the bytes of its name, modulo 1,024. */
 export function bucketOf(customer: string): number {
-  let hash = 0x811c9dc5;
+  let hash = FNV_BASIS;
   for (let i = 0; i < customer.length; i++) {
-    hash = Math.imul(hash ^ customer.charCodeAt(i), 0x01000193);
+    hash = Math.imul(hash ^ customer.charCodeAt(i), FNV_PRIME);
   }
   return (hash >>> 0) % BUCKETS;
 }

@@ -10,7 +10,12 @@ import {
   MAX_CUSTOMERS,
   parseConfigText,
 } from "../../shared/config.ts";
-import { Bucket, BUCKETS } from "../../shared/customers.ts";
+import {
+  Bucket,
+  BUCKETS,
+  FNV_BASIS,
+  FNV_PRIME,
+} from "../../shared/customers.ts";
 import { JsonSyntaxError } from "../../shared/json.ts";
 import { NameTable } from "./name_table.ts";
 import type { PackedConfig } from "./packed_config.ts";
@@ -40,10 +45,7 @@ export function packCanonical(
 ): PackedConfig | null {
   const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
   const end = bytes.lastIndexOf(TAIL);
-  if (
-    end < HEAD.length ||
-    bytes.compare(HEAD, 0, HEAD.length, 0, HEAD.length) !== 0
-  ) {
+  if (end < HEAD.length || !bytes.subarray(0, HEAD.length).equals(HEAD)) {
     return null;
   }
   const tail = bytes.toString("latin1", end);
@@ -51,10 +53,11 @@ export function packCanonical(
   if (rest === null) return null;
   const customers = scanCustomers(text, end, placementTable(rest.endpoints));
   if (customers === null) return null;
-  const { size, names, numbers, buckets } = customers;
+  const { size, names, lengths, numbers, buckets } = customers;
   const table = NameTable.of(text, size);
   for (let i = 0; i < size; i++) {
-    table.add(names[i]!, endOfName(text, names[i]!), numbers[i]!);
+    const name = names[i]!;
+    table.add(name, name + lengths[i]!, numbers[i]!);
   }
   const digests = buckets.map(([from, to]) =>
     from === to ? Bucket.EMPTY : { digest: sha256(text.subarray(from, to)) }
@@ -105,6 +108,8 @@ interface Customers {
   readonly size: number;
   /** Where each name begins, behind its quote. */
   readonly names: Uint32Array;
+  /** How many bytes each takes up. */
+  readonly lengths: Uint16Array;
   /** The number of each one's placement. */
   readonly numbers: Uint16Array;
   /** Where the fragment of each bucket begins and ends. */
@@ -125,6 +130,7 @@ function scanCustomers(
     Math.ceil((end - at) / PAIR_BYTES),
   );
   const names = new Uint32Array(most);
+  const lengths = new Uint16Array(most);
   const numbers = new Uint16Array(most);
   let size = 0;
   let bucket = -1;
@@ -134,7 +140,7 @@ function scanCustomers(
     if (text[at] !== QUOTE || size === most) return null;
     const name = at + 1;
     // The bucket is FNV-1a of the name (SPEC section 3).
-    let hash = 0x811c9dc5;
+    let hash = FNV_BASIS;
     let length = 0;
     for (at = name;; at++, length++) {
       let code = text[at]!;
@@ -144,13 +150,14 @@ function scanCustomers(
         if (code !== QUOTE && code !== BACKSLASH) return null;
       }
       if (!(code > 0x20 && code < 0x7f)) return null;
-      hash = Math.imul(hash ^ code, 0x01000193);
+      hash = Math.imul(hash ^ code, FNV_PRIME);
     }
     if (
       length === 0 || length > MAX_NAME_LENGTH ||
       (text[name] === DOT &&
         (length === 1 || (length === 2 && text[name + 1] === DOT)))
     ) return null;
+    const nameEnd = at;
     if (text[at + 1] !== COLON || text[at + 2] !== QUOTE) return null;
     const placement = at + 3;
     at = text.indexOf(QUOTE, placement);
@@ -167,6 +174,7 @@ function scanCustomers(
       start = name - 1;
     }
     names[size] = name;
+    lengths[size] = nameEnd - name;
     numbers[size] = number;
     size++;
     at++;
@@ -177,14 +185,7 @@ function scanCustomers(
     if (text[at] !== COMMA) return null;
     at++;
   }
-  return { size, names, numbers, buckets };
-}
-
-/** Where the quote is that ends the name which begins at `from`. */
-function endOfName(text: Uint8Array, from: number): number {
-  let at = from;
-  for (; text[at] !== QUOTE; at++) if (text[at] === BACKSLASH) at++;
-  return at;
+  return { size, names, lengths, numbers, buckets };
 }
 
 /** Whether the name at `a` sorts before the one at `b`. */

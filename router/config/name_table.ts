@@ -4,8 +4,6 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** A name of the longest kind, each character escaped. */
 const NAME_BYTES = 512;
-/** The largest number that can stand beside a name. */
-export const MAX_NUMBER = 0xffff;
 
 /** The bytes of the name that is looked up: a lookup is never interrupted by another. */
 const wanted = new Uint8Array(NAME_BYTES);
@@ -50,7 +48,7 @@ export class NameTable implements NameSlots {
   /**
    * Adds the name in `text[from..to)`, in front of its closing quote. It must not be there yet.
    *
-   * @param number from 0 to {@linkcode MAX_NUMBER}.
+   * @param number from 0 to 65,535.
    */
   add(from: number, to: number, number: number): void {
     const hash = halfSipHash(this.key, this.#text, from, to);

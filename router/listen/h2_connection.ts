@@ -66,7 +66,7 @@ export class H2Connection {
     } catch {
       // The connection broke, or a deadline ended it: nobody is left to tell.
     }
-    this.#close();
+    this.cut();
   }
 
   /** Whether the client begins as one of HTTP/2 does. */
@@ -149,24 +149,22 @@ export class H2Connection {
   sweep(now: number): void {
     for (const client of this.#lanes.values()) client.sweep(now);
     const overdue = this.#outer.overdue(now) ?? this.#inner?.overdue(now);
-    if (overdue != null) return this.#close();
+    if (overdue != null) return this.cut();
     if (!this.#greeted || this.active > 0) this.#idleSince = 0;
     else if (this.#idleSince === 0) this.#idleSince = now;
-    else if (now - this.#idleSince > this.#host.keepAliveTimeout) this.#close();
+    else if (now - this.#idleSince > this.#host.keepAliveTimeout) this.cut();
   }
 
   /** Ends the connection if it has not come to a request yet. */
   closeIdle(): void {
-    if (this.#inner === null) this.#close();
+    if (this.#inner === null) this.cut();
   }
 
-  /** Ends the connection, whatever it carries. */
+  /**
+   * Ends the connection, whatever it carries: nothing else would tell its requests, since nobody sweeps a connection
+   * that is closed.
+   */
   cut(): void {
-    this.#close();
-  }
-
-  /** With it end its requests, which nothing else would tell: nobody sweeps a connection that is closed. */
-  #close(): void {
     this.#outer.close();
     this.#inner?.close();
     for (const client of this.#lanes.values()) client.cut();

@@ -3,8 +3,7 @@ import { errorLine } from "../../shared/errors.ts";
 import { logger, openLog } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { activate } from "../active.ts";
-import type { ReadyConfig } from "../applier.ts";
-import { compileRoutes } from "../routes.ts";
+import { type ReadyConfig, readyConfig } from "../applier.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { readRouterSettings } from "../settings.ts";
@@ -35,10 +34,12 @@ scope.onmessage = ({ data: message }) => {
       working = working.then(() => start(message));
       return;
     case "prepare":
-      working = working.then(() => prepareAndTell(message.config));
+      working = working.then(() =>
+        carryOut("prepared", () => prepare(message.config))
+      );
       return;
     case "swap":
-      working = working.then(swapAndTell);
+      working = working.then(() => carryOut("serving", swap));
       return;
     case "count":
       if (data !== null) {
@@ -80,8 +81,8 @@ async function start(
     });
     data = new DataPath(settings, { ca: tls.ca, threads });
     if (config !== null) {
-      prepare(config);
-      serve();
+      const { packed, ...head } = config;
+      serve(readyConfig(head, packed));
     }
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });
@@ -92,31 +93,26 @@ async function start(
   }
 }
 
-function prepareAndTell(config: SentConfig): void {
+/** Does what was told, and says so, or what came of it. */
+function carryOut(done: "prepared" | "serving", work: () => void): void {
   let problem: string | null = null;
   try {
-    prepare(config);
+    work();
   } catch (error) {
     problem = errorLine(error);
   }
-  scope.postMessage({ type: "prepared", error: problem });
+  scope.postMessage({ type: done, error: problem });
 }
 
 function prepare({ packed, ...head }: SentConfig): void {
   prepared = null;
-  const routes = compileRoutes(packed, head.version);
-  prepared = { ...head, digest: packed.digest, routes };
+  prepared = readyConfig(head, packed);
 }
 
-function swapAndTell(): void {
-  let problem: string | null = null;
-  try {
-    if (prepared === null) throw new Error("No config is held ready");
-    serve();
-  } catch (error) {
-    problem = errorLine(error);
-  }
-  scope.postMessage({ type: "serving", error: problem });
+function swap(): void {
+  if (prepared === null) throw new Error("No config is held ready");
+  serve(prepared);
+  prepared = null;
 }
 
 function renew(identity: TlsIdentity): void {
@@ -127,15 +123,13 @@ function renew(identity: TlsIdentity): void {
   }
 }
 
-function serve(): void {
-  if (prepared === null) return;
+function serve(config: ReadyConfig): void {
   activate({
-    ...prepared,
+    ...config,
     appliedAt: systemClock.wall(),
     appliedAtMonotonic: systemClock.now(),
   });
-  data?.retain(prepared.routes.placements);
-  prepared = null;
+  data?.retain(config.routes.placements);
 }
 
 async function stop(graceMs: number): Promise<void> {
