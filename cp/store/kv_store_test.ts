@@ -289,6 +289,31 @@ Deno.test("KvStore deletes no chunk that a commit takes up meanwhile", async () 
   await checkStored(base.kv, reader, 1);
 });
 
+Deno.test("KvStore reads the newest version while another store commits faster than it reads", async () => {
+  await using base = await openBase();
+  const writer = await base.open();
+  await writer.commit(assign("acme", "a"), NOBODY);
+  let commits = 0;
+  const reader = await base.openRaw({
+    kv: {
+      ...plain(base.kv),
+      // Between any two reads of the head there is another version.
+      async get(...args: Parameters<Kv["get"]>) {
+        const entry = await base.kv.get(...args);
+        if (keyText(args[0]) === keyText(HEAD_KEY)) {
+          await writer.commit(assign(`c${++commits}`, "a"), NOBODY);
+        }
+        return entry;
+      },
+    } as Kv,
+  });
+  commits = 0;
+  const { head, version } = await reader.newest();
+  assert.equal(version?.version, head.version);
+  assert.equal(version?.digest, head.digest);
+  assert.ok(commits > 0 && commits < 5, `${commits} commits`);
+});
+
 Deno.test("KvStore gives up on an edit after many conflicts", async () => {
   await using base = await openBase();
   const store = await base.open();

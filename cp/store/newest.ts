@@ -160,13 +160,18 @@ export class Newest {
     return { stamp, head, version, manifest };
   }
 
-  /** A version above the head means that the head is not the one that was written last. */
+  /**
+   * A version above the head means that the head is not the one that was written last, unless it was
+   * committed since: then the head stands at it, or above, by now.
+   */
   async #checkAbove(head: Head): Promise<void> {
     const above = this.#db.list({
       prefix: DIGEST_PREFIX,
       start: digestKey(head.version + 1),
     }, { limit: 1, batchSize: 1 });
     for await (const { key } of above) {
+      const now = decodeRecord(await this.#db.get(HEAD_KEY), HEAD_SHAPE);
+      if (now.version >= (key.at(-1) as number)) return;
       throw damaged(
         HEAD_KEY,
         `it says version ${head.version}, but there is ${keyText(key)}`,

@@ -383,13 +383,14 @@ export function testStore(
         }
         over = true;
       }
-      const committing = commitOn();
-      while (!over) {
-        const { head, version } = await store.newest();
-        assert.equal(version?.version ?? 0, head.version);
-        assert.equal(version?.digest ?? null, head.digest);
+      async function readOn(): Promise<void> {
+        while (!over) {
+          const { head, version } = await store.newest();
+          assert.equal(version?.version ?? 0, head.version);
+          assert.equal(version?.digest ?? null, head.digest);
+        }
       }
-      await committing;
+      await Promise.all([commitOn(), readOn()]);
       assert.equal((await store.newest()).head.version, 60);
     },
   );
