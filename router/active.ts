@@ -1,22 +1,40 @@
-import type { Routes } from "./routes.ts";
+import type { PackedConfig } from "./config/packed_config.ts";
+import { compileRoutes, type Routes } from "./routes.ts";
 
 /** Where the config that is being served came from. */
 export type ConfigSource = "bootstrap" | "last_known_good" | "control_plane";
 
-/** The config that requests are routed by: one immutable object, replaced whole. */
-export interface ActiveConfig {
+/** A valid config that is to be served: plain data, which one thread can give away to another. */
+export interface NextConfig {
   /** The committed version; 0 for a bootstrap config, which has none. */
   readonly version: number;
   /** The history the version belongs to; null for a bootstrap or a control plane that names none. */
   readonly epoch: string | null;
+  readonly source: ConfigSource;
+  readonly packed: PackedConfig;
+}
+
+/** A config that is ready to be served on this thread. */
+export interface ReadyConfig extends Omit<NextConfig, "packed"> {
   /** `sha256:` and 64 hex digits over the canonical text. */
   readonly digest: string;
-  readonly source: ConfigSource;
+  readonly routes: Routes;
+}
+
+/** Makes a config ready to be served. */
+export function readyConfig(
+  { version, epoch, source, packed }: NextConfig,
+): ReadyConfig {
+  const routes = compileRoutes(packed, version);
+  return { version, epoch, digest: packed.digest, source, routes };
+}
+
+/** The config that requests are routed by: one immutable object, replaced whole. */
+export interface ActiveConfig extends ReadyConfig {
   /** When it was applied, in milliseconds since the Unix epoch (for people). */
   readonly appliedAt: number;
   /** The same moment on the monotonic clock, in milliseconds (for ages). */
   readonly appliedAtMonotonic: number;
-  readonly routes: Routes;
 }
 
 let active: ActiveConfig | null = null;

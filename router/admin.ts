@@ -17,7 +17,7 @@ const log = logger("admin");
 export interface AdminOptions {
   /** The text of the metrics, and its media type. */
   readonly metrics: Metrics["text"];
-  readonly status: () => StatusDocument;
+  readonly status: () => Promise<StatusDocument>;
   /** Whether the router is stopping: then it is not ready. */
   readonly stopping: () => boolean;
   /** Hosts that are served besides loopback ones, without port, in lower case. */
@@ -74,7 +74,10 @@ export function createAdminApp(options: AdminOptions): Hono {
     return context.body(body, 200, { "content-type": contentType });
   });
 
-  app.get("/status", (context) => context.json(options.status()));
+  app.get(
+    "/status",
+    async (context) => context.json(await options.status()),
+  );
 
   app.get("/explain", (context) => {
     const customers = context.req.queries("customer") ?? [];

@@ -43,13 +43,13 @@ function app(
   const admin = createAdminApp({
     metrics: () => metrics.text(),
     status: () =>
-      statusDocument({
+      Promise.resolve(statusDocument({
         id: "r",
         active: activeConfig(),
         link,
-        durable: true,
+        saved: activeConfig(),
         now: clock.now(),
-      }),
+      })),
     stopping: () => stopping,
     allowedHosts: new Set(["router.example"]),
   });

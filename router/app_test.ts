@@ -830,7 +830,7 @@ Deno.test("createApp() lets a request end on the endpoint it began with", async 
   await client.send(request());
   await eventually(() => old.sockets.length === 1, "it arrives");
   router.active = activeAt(urlOf(next), 8);
-  router.upstream.retain(router.active.routes.placements);
+  router.upstream.retain(router.active.routes.packed.endpoints);
   go.resolve();
   match(await client.message(), /X-Config-Version: 7\r\n/);
   await eventually(() => router.upstream.connections.size === 0, "it is ended");

@@ -5,7 +5,6 @@ import { type AccessRecord, createApp } from "./app.ts";
 import { Listener } from "./listen/listener.ts";
 import { H2Listener } from "./listen/h2_listener.ts";
 import type { TlsIdentity } from "./listen/tls_identity.ts";
-import type { Placement } from "./routes.ts";
 import type { RouterSettings } from "./settings.ts";
 import { Traffic } from "./traffic.ts";
 import { Upstream } from "./upstream/upstream.ts";
@@ -127,9 +126,9 @@ export class DataPath {
   }
 
   /** Gives up what belongs to placements that a new config no longer names. */
-  retain(placements: ReadonlyMap<string, Placement>): void {
-    this.#upstream.retain(placements);
-    this.traffic.retain(placements);
+  retain(endpoints: ReadonlyMap<string, string>): void {
+    this.#upstream.retain(endpoints);
+    this.traffic.retain(endpoints);
   }
 
   /** Takes no more requests, lets those under way end within `graceMs` milliseconds, and ends the rest. */

@@ -1,12 +1,12 @@
 import { errorLine } from "../shared/errors.ts";
-import { type ReadyConfig, readyConfig } from "./applier.ts";
+import type { NextConfig } from "./active.ts";
 import { readConfig } from "./config/config_reader.ts";
 import type { SavedConfigs } from "./saved_config.ts";
 
 /** What there is to serve before a control plane has been heard. */
 export interface FirstConfig {
   /** Null if there is nothing, which is no problem by itself. */
-  readonly config: ReadyConfig | null;
+  readonly config: NextConfig | null;
   /** What is wrong with the bootstrap file; null if nothing is, or there is none. */
   readonly bootstrapProblem: string | null;
 }
@@ -34,7 +34,7 @@ export async function firstConfig(
   if (lastKnownGood !== null) {
     const { version, epoch, packed } = lastKnownGood;
     const source = "last_known_good";
-    const config = readyConfig({ version, epoch, source }, packed);
+    const config: NextConfig = { version, epoch, source, packed };
     return { config, bootstrapProblem };
   }
   return {
@@ -47,7 +47,7 @@ export async function firstConfig(
 async function readBootstrap(
   path: string,
   maxBytes: number,
-): Promise<ReadyConfig | string> {
+): Promise<NextConfig | string> {
   let text: Uint8Array<ArrayBuffer>;
   try {
     text = await Deno.readFile(path);
@@ -61,8 +61,6 @@ async function readBootstrap(
   if (!read.ok) {
     return `Cannot use the bootstrap config ${path}: ${read.error}`;
   }
-  return readyConfig(
-    { version: 0, epoch: null, source: "bootstrap" },
-    read.packed,
-  );
+  const { packed } = read;
+  return { version: 0, epoch: null, source: "bootstrap", packed };
 }

@@ -4,15 +4,10 @@ import { logger, openLog } from "../shared/log.ts";
 import { authority, type ListenAddress } from "../shared/settings.ts";
 import { activeConfig } from "./active.ts";
 import { createAdminApp } from "./admin.ts";
-import { Applier } from "./applier.ts";
 import { systemClock } from "../shared/clock.ts";
-import { firstConfig } from "./first_config.ts";
-import { Link } from "./link/link.ts";
-import type { Serving } from "./link/verdict.ts";
 import { readTlsFiles, type TlsFiles } from "./listen/tls_identity.ts";
 import { TlsRenewal } from "./listen/tls_renewal.ts";
 import { createMetrics } from "./metrics.ts";
-import { SavedConfigs } from "./saved_config.ts";
 import {
   defaultRouterId,
   readRouterSettings,
@@ -21,6 +16,7 @@ import {
 } from "./settings.ts";
 import { statusDocument } from "./status.ts";
 import { DataPlane, type DataPlaneOptions } from "./threads/data_plane.ts";
+import { LinkThread } from "./threads/link_thread.ts";
 import { surviveErrors } from "./uncaught.ts";
 
 const log = logger("main");
@@ -91,17 +87,12 @@ async function run(
   { env, tls }: DataPlaneOptions,
 ): Promise<void> {
   const data = new DataPlane(settings, { env, tls });
-  const saved = new SavedConfigs(
-    settings.ROUTER_STATE_DIR ?? `./data/router-${settings.ROUTER_LISTEN.port}`,
-    { savedLate: (head) => link.saved(head) },
-  );
-  const applier = new Applier({
-    saved,
-    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
-    threads: data,
-    onApplied: ({ placements }) => data.retain(placements),
+  const link = new LinkThread({
+    env,
+    serve: (configs) => data.serve(configs),
+    active: activeConfig,
   });
-  const serving = await serveFirst(settings, saved, applier);
+  await serveFirst(link, data);
 
   const dataAddress = await listening(
     "data",
@@ -119,41 +110,31 @@ async function run(
 
   const id = settings.ROUTER_ID ??
     defaultRouterId(Deno.hostname(), dataAddress.port);
-  const link = new Link({
-    urls: settings.ROUTER_CP_URL,
-    id,
-    instance: crypto.randomUUID(),
-    token: settings.ROUTER_CP_TOKEN ?? null,
-    silenceMs: settings.ROUTER_CP_TIMEOUT,
-    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
-    serving,
-    apply: (push, contents, options) => applier.apply(push, contents, options),
-  });
   const clock = systemClock;
   let stopping = false;
-  let totals = await data.totals();
+  let [totals, report] = await Promise.all([data.totals(), link.report()]);
   const metrics = createMetrics({
     traffic: () => totals.traffic,
-    link,
-    applier,
-    saved,
+    link: () => report,
     clock,
-    uncaught: () => totals.uncaught,
+    uncaught: () => totals.uncaught + report.uncaught,
     threads: () => data.serving,
   });
   const admin = createAdminApp({
     metrics: async () => {
-      totals = await data.totals();
+      [totals, report] = await Promise.all([data.totals(), link.report()]);
       return await metrics.text();
     },
-    status: () =>
-      statusDocument({
+    status: async () => {
+      const { status, saved } = await link.report();
+      return statusDocument({
         id,
         active: activeConfig(),
-        link: link.status(),
-        durable: applier.durable,
+        link: status,
+        saved,
         now: clock.now(),
-      }),
+      });
+    },
     stopping: () => stopping,
     allowedHosts: allowedHosts(settings),
   });
@@ -179,7 +160,7 @@ async function run(
     address: authority(adminServer.addr),
     id,
   });
-  link.start();
+  link.connect({ id, instance: crypto.randomUUID() });
   const renewal = renewing(settings, tls, data);
 
   await stopSignal();
@@ -209,17 +190,10 @@ function renewing(
   });
 }
 
-/** Serves what there is before a control plane has been heard; answers what may be announced to one. */
-async function serveFirst(
-  settings: RouterSettings,
-  saved: SavedConfigs,
-  applier: Applier,
-): Promise<Serving | null> {
+/** Serves what there is before a control plane has been heard. */
+async function serveFirst(link: LinkThread, data: DataPlane): Promise<void> {
   const started = performance.now();
-  const { config, bootstrapProblem } = await firstConfig(saved, {
-    bootstrap: settings.ROUTER_BOOTSTRAP ?? null,
-    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
-  });
+  const { config, bootstrapProblem } = await link.start();
   if (bootstrapProblem !== null) {
     // It was asked for and cannot be used: starting empty would hide that.
     if (config === null) await fail(bootstrapProblem);
@@ -232,20 +206,17 @@ async function serveFirst(
     log.warn(
       "no config yet: every request is answered 503 until one is pushed",
     );
-    return null;
+    return;
   }
-  applier.serve(config);
-  const { version, epoch, digest, source } = config;
+  await data.serve([config]);
+  const { version, epoch, source, packed } = config;
   log.info("config applied", {
     version,
     epoch,
-    digest,
+    digest: packed.digest,
     source,
     ms: Math.round(performance.now() - started),
   });
-  return source === "bootstrap"
-    ? null
-    : { version, epoch, digest, durable: true };
 }
 
 /** Opens a listener; where it cannot be opened, that is said and the process ends. */

@@ -1,18 +1,14 @@
-import { Metrics, type Sample } from "../shared/metrics.ts";
-import { activeConfig } from "./active.ts";
-import type { Applier } from "./applier.ts";
 import type { Clock } from "../shared/clock.ts";
-import type { Link } from "./link/link.ts";
-import type { SavedConfigs } from "./saved_config.ts";
-import { ageSeconds } from "./status.ts";
+import { Metrics, type Sample, SECONDS_BOUNDS } from "../shared/metrics.ts";
+import { activeConfig } from "./active.ts";
+import { ageSeconds, isDurable } from "./status.ts";
+import type { LinkReport } from "./threads/link_messages.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** What the metrics are read from. */
 export interface MetricSources {
   readonly traffic: () => Traffic;
-  readonly link: Link;
-  readonly applier: Applier;
-  readonly saved: SavedConfigs;
+  readonly link: () => LinkReport;
   readonly clock: Clock;
   /** Errors that nobody caught, so far. */
   readonly uncaught: () => number;
@@ -40,7 +36,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 function addConfig(
   metrics: Metrics,
-  { link, applier, saved, clock }: MetricSources,
+  { link, clock }: MetricSources,
 ): void {
   metrics.gauge({
     name: "signalbox_router_config_version",
@@ -59,18 +55,18 @@ function addConfig(
     name: "signalbox_router_config_lag_versions",
     help:
       "How many versions the served config is behind the newest the control plane told of.",
-  }, () => link.status().lag);
+  }, () => link().status.lag);
   metrics.gauge({
     name: "signalbox_router_config_behind_seconds",
     help: "For how long the lag has been above 0.",
-  }, () => link.status().behindSeconds);
+  }, () => link().status.behindSeconds);
   metrics.counter(
     {
       name: "signalbox_router_config_updates_total",
       help: "Pushed configs, by what became of them.",
     },
     () =>
-      Object.entries(link.counters.updates).map(([status, value]) => ({
+      Object.entries(link().counters.updates).map(([status, value]) => ({
         labels: { status },
         value,
       })),
@@ -78,48 +74,48 @@ function addConfig(
   metrics.histogram({
     name: "signalbox_router_config_apply_seconds",
     help: "Time from a whole push to its being served.",
-  }, () => [{ histogram: applier.applySeconds }]);
+  }, () => [{ histogram: { bounds: SECONDS_BOUNDS, ...link().applySeconds } }]);
   metrics.gauge({
     name: "signalbox_router_config_durable",
     help:
       "1 unless the config being served should be in the state directory and is not.",
-  }, () => applier.durable ? 1 : 0);
+  }, () => isDurable(activeConfig(), link().saved) ? 1 : 0);
   metrics.counter({
     name: "signalbox_router_config_save_failures_total",
     help:
       "Configs that could not be written to the state directory, or not in time.",
-  }, () => saved.failures);
+  }, () => link().saveFailures);
 }
 
 function addLink(metrics: Metrics, { link }: MetricSources): void {
   metrics.gauge({
     name: "signalbox_router_control_plane_connected",
     help: "1 while there is a connection to a control plane.",
-  }, () => link.status().connected ? 1 : 0);
+  }, () => link().status.connected ? 1 : 0);
   metrics.counter({
     name: "signalbox_router_control_plane_connects_total",
     help: "Connections to a control plane that were made.",
-  }, () => link.counters.connects);
+  }, () => link().counters.connects);
   metrics.gauge({
     name: "signalbox_router_control_plane_last_heard_timestamp_seconds",
     help: "When a control plane was last heard, in Unix time; absent before.",
   }, () => {
-    const { lastHeardAt } = link.status();
+    const { lastHeardAt } = link().status;
     return lastHeardAt === null ? [] : lastHeardAt / 1000;
   });
   metrics.counter({
     name: "signalbox_router_control_plane_failures_total",
     help:
       "Connections to a control plane that were lost, or could not be made.",
-  }, () => link.counters.failures);
+  }, () => link().counters.failures);
   metrics.counter({
     name: "signalbox_router_control_plane_ignored_messages_total",
     help: "Messages of a type that this release does not know.",
-  }, () => link.counters.ignored);
+  }, () => link().counters.ignored);
   metrics.counter({
     name: "signalbox_router_control_plane_dropped_pushes_total",
     help: "Pushes replaced by a newer one before they were whole.",
-  }, () => link.counters.dropped);
+  }, () => link().counters.dropped);
 }
 
 function addTraffic(metrics: Metrics, traffic: () => Traffic): void {

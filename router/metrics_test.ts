@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { parseConfigText } from "../shared/config.ts";
-import { activate } from "./active.ts";
-import { Applier } from "./applier.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
-import { Link } from "./link/link.ts";
-import { createMetrics } from "./metrics.ts";
+import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
+import { activate, readyConfig } from "./active.ts";
 import { packConfig } from "./config/packed_config.ts";
-import { compileRoutes } from "./routes.ts";
-import { SavedConfigs } from "./saved_config.ts";
+import { noCounts } from "./link/link.ts";
+import { createMetrics } from "./metrics.ts";
+import type { LinkReport } from "./threads/link_messages.ts";
 import { Traffic } from "./traffic.ts";
 
 Deno.test("createMetrics() shows every metric the router promises", async () => {
@@ -16,30 +15,26 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
   );
   assert.ok(result.ok);
   const clock = new FakeClock(0, 1_700_000_000_000);
-  const saved = new SavedConfigs("/nowhere");
-  const applier = new Applier({
-    saved,
-    maxConfigBytes: 1,
-    onApplied: () => {},
-    clock,
-  });
-  const link = new Link({
-    urls: [],
-    id: "r",
-    instance: "i",
-    silenceMs: 1,
-    maxConfigBytes: 1,
-    serving: null,
-    apply: () => Promise.reject(new Error("nothing is pushed")),
-    clock,
-  });
+  const report: LinkReport = {
+    status: {
+      connected: false,
+      version: null,
+      lag: 0,
+      behindSeconds: 0,
+      lastHeardAt: null,
+      lastRejected: null,
+    },
+    counters: noCounts(),
+    applySeconds: new Histogram(SECONDS_BOUNDS),
+    saved: null,
+    saveFailures: 0,
+    uncaught: 0,
+  };
   const traffic = new Traffic();
   const metrics = createMetrics({
     traffic: () => traffic,
     threads: () => 1,
-    link,
-    applier,
-    saved,
+    link: () => report,
     clock,
     uncaught: () => 0,
   });
@@ -49,12 +44,15 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
     /^signalbox_router_config_age/m,
   );
 
-  applier.serve({
-    version: 42,
-    epoch: "e",
-    digest: "sha256:x",
-    source: "control_plane",
-    routes: compileRoutes(packConfig(result.config), 7),
+  activate({
+    ...readyConfig({
+      version: 42,
+      epoch: "e",
+      source: "control_plane",
+      packed: packConfig(result.config),
+    }),
+    appliedAt: clock.wall(),
+    appliedAtMonotonic: clock.now(),
   });
   clock.advance(1500);
   traffic.of("a").request(200, 0.004);

@@ -17,41 +17,40 @@ export interface Route {
   readonly fields: string;
 }
 
-/** The lookup structure of one config, built when it is applied and never changed after. */
+/** The lookup structure of one config, built when it is applied; what it answers never changes after. */
 export interface Routes {
   /** The config it was built from. */
   readonly packed: PackedConfig;
-  readonly placements: ReadonlyMap<string, Placement>;
   /** The route of a customer: a hash of the name and a look in one table, whatever the size of the config. */
   find(customer: string): Route;
 }
 
-/** Builds the lookup structure of a config; what it costs grows with the placements, not with the customers. */
+/**
+ * Builds the lookup structure of a config, on the thread that serves requests meanwhile: so customers are looked
+ * up where they lie, and a placement's route is made when the first request asks for it.
+ */
 export function compileRoutes(packed: PackedConfig, version: number): Routes {
-  const placements = new Map<string, Placement>();
-  const assigned: Route[] = [];
-  const route = (placement: Placement, reason: Route["reason"]): Route => {
+  const names = [...packed.endpoints.keys()];
+  const assigned = new Array<Route | undefined>(names.length);
+  const route = (name: string, reason: Route["reason"]): Route => {
+    const endpoint = parseEndpoint(packed.endpoints.get(name)!);
     // Joined, since that makes one string: a concatenation would be put together anew for each answer.
     const fields = [
-      `X-Routed-To: ${placement.name}\r\n`,
+      `X-Routed-To: ${name}\r\n`,
       `X-Route-Reason: ${reason}\r\n`,
       `X-Config-Version: ${version}\r\n`,
     ].join("");
+    const placement = Object.freeze({ name, endpoint });
     return Object.freeze({ placement, reason, fields });
   };
-  for (const [name, url] of packed.endpoints) {
-    const placement = Object.freeze({ name, endpoint: parseEndpoint(url) });
-    placements.set(name, placement);
-    assigned.push(route(placement, "assigned"));
-  }
-  const fallback = route(placements.get(packed.defaultPlacement)!, "default");
+  const fallback = route(packed.defaultPlacement, "default");
   const table = new NameTable(packed.text, packed.customers);
   return Object.freeze({
     packed,
-    placements,
     find(customer: string): Route {
       const number = table.get(customer);
-      return number < 0 ? fallback : assigned[number]!;
+      if (number < 0) return fallback;
+      return assigned[number] ??= route(names[number]!, "assigned");
     },
   });
 }

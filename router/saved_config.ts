@@ -27,6 +27,17 @@ export interface SavedHead {
   readonly digest: string;
 }
 
+/** Whether two heads are of the same config. */
+export function isSameHead(a: SavedHead, b: SavedHead): boolean {
+  return a.version === b.version && a.epoch === b.epoch &&
+    a.digest === b.digest;
+}
+
+/** A head alone, whatever it came with. */
+function headOf({ version, epoch, digest }: SavedHead): SavedHead {
+  return { version, epoch, digest };
+}
+
 /** A config that was read back and is sound. */
 export interface SavedConfig extends SavedHead {
   readonly packed: PackedConfig;
@@ -81,6 +92,11 @@ export class SavedConfigs {
     return this.#newest;
   }
 
+  /** Whether a config is the newest one on the disk. */
+  has(head: SavedHead): boolean {
+    return this.#newest !== null && isSameHead(this.#newest, head);
+  }
+
   /**
    * The newest sound config, or null. A damaged one is set aside under another name, and said
    * loudly; then the one before it is read. Never throws.
@@ -90,7 +106,7 @@ export class SavedConfigs {
       const found = await this.#find(name);
       switch (found.kind) {
         case "sound":
-          this.#newest = found.saved;
+          this.#newest = headOf(found.saved);
           return found.saved;
         case "absent":
           break;

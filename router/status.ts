@@ -1,5 +1,6 @@
 import type { ActiveConfig, ConfigSource } from "./active.ts";
 import type { LinkStatus } from "./link/link.ts";
+import { isSameHead, type SavedHead } from "./saved_config.ts";
 
 /** What `GET /status` answers (SPEC section 6). Times are RFC 3339. */
 export interface StatusDocument {
@@ -37,11 +38,12 @@ export function statusDocument(
     readonly id: string;
     readonly active: ActiveConfig | null;
     readonly link: LinkStatus;
-    readonly durable: boolean;
+    /** The newest config on the disk. */
+    readonly saved: SavedHead | null;
     readonly now: number;
   },
 ): StatusDocument {
-  const { id, active, link, durable, now } = options;
+  const { id, active, link, saved, now } = options;
   const rejected = link.lastRejected;
   return {
     id,
@@ -63,8 +65,21 @@ export function statusDocument(
     last_rejected: rejected === null
       ? null
       : { ...rejected, at: rfc3339(rejected.at) },
-    durable,
+    durable: isDurable(active, saved),
   };
+}
+
+/**
+ * Whether the config being served is on the disk; a bootstrap config is not meant to be, and counts as it.
+ *
+ * @param saved the newest config that is.
+ */
+export function isDurable(
+  active: ActiveConfig | null,
+  saved: SavedHead | null,
+): boolean {
+  if (active === null || active.source === "bootstrap") return true;
+  return saved !== null && isSameHead(saved, active);
 }
 
 /** Seconds since a config was applied. */

@@ -36,7 +36,7 @@ export class Metrics {
   histogram(
     names: MetricNames,
     read: () => Iterable<
-      { readonly labels?: Labels; readonly histogram: Histogram }
+      { readonly labels?: Labels; readonly histogram: HistogramData }
     >,
   ): void {
     this.#add(names, "histogram", () => {
@@ -127,6 +127,11 @@ export const SECONDS_BOUNDS: readonly number[] = [
   10,
   30,
 ];
+
+/** What of a {@linkcode Histogram} is data. */
+export type HistogramData = Readonly<
+  Pick<Histogram, "bounds" | "counts" | "sum">
+>;
 
 /** Counts observations by size; the bounds are upper ones and inclusive, as Prometheus has them. */
 export class Histogram {

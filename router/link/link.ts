@@ -97,18 +97,23 @@ export interface LinkCounters {
   readonly updates: Record<Outcome["status"], number>;
 }
 
-/**
- * The link to the control plane: carries out what {@linkcode step} decides. It owns one connection
- * and one timer, and nothing that goes wrong in it reaches the data path.
- */
-export class Link {
-  readonly counters: LinkCounters = {
+/** Counters of a link on which nothing has happened. */
+export function noCounts(): LinkCounters {
+  return {
     connects: 0,
     failures: 0,
     ignored: 0,
     dropped: 0,
     updates: { applied: 0, rejected: 0, unchanged: 0 },
   };
+}
+
+/**
+ * The link to the control plane: carries out what {@linkcode step} decides. It owns one connection
+ * and one timer, and nothing that goes wrong in it reaches the data path.
+ */
+export class Link {
+  readonly counters: LinkCounters = noCounts();
   readonly #options: LinkOptions;
   readonly #limits: LinkLimits;
   readonly #clock: Clock;

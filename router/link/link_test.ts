@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { canonicalText, configDigest } from "../../shared/canonical.ts";
 import { parseConfigText } from "../../shared/config.ts";
 import { CLOSE, MAX_PART_BYTES } from "../../shared/protocol.ts";
-import { activate, activeConfig } from "../active.ts";
+import { activate, activeConfig, readyConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
 import { FakeClock } from "../../shared/fake_clock.ts";
 import { SavedConfigs } from "../saved_config.ts";
@@ -152,7 +152,11 @@ class Router implements AsyncDisposable {
     const applier = new Applier({
       saved: new SavedConfigs(this.#directory),
       maxConfigBytes,
-      onApplied: () => {},
+      serve: (config) => {
+        const ready = readyConfig(config);
+        activate({ ...ready, appliedAt: 0, appliedAtMonotonic: 0 });
+        return Promise.resolve();
+      },
     });
     this.link = new Link({
       urls,

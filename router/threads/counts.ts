@@ -16,11 +16,11 @@ export interface TrafficCounts {
 type PlacementCounts =
   & Omit<PlacementTraffic, "request" | "error" | "duration">
   & {
-    readonly duration: {
-      readonly counts: readonly number[];
-      readonly sum: number;
-    };
+    readonly duration: HistogramCounts;
   };
+
+/** What of a {@linkcode Histogram} is data. */
+export type HistogramCounts = Readonly<Pick<Histogram, "counts" | "sum">>;
 
 /** A copy of the counters. */
 export function countsOf({ traffic, uncaught }: Totals): TrafficCounts {
@@ -95,17 +95,16 @@ function addPlacement(sum: PlacementTraffic, part: PlacementCounts): void {
   addHistogram(sum.duration, part.duration);
 }
 
-function addHistogram(
-  sum: Histogram,
-  part: { readonly counts: readonly number[]; readonly sum: number },
-): void {
+/** Adds what another thread has observed. */
+export function addHistogram(sum: Histogram, part: HistogramCounts): void {
   for (const [index, count] of part.counts.entries()) {
     sum.counts[index]! += count;
   }
   sum.sum += part.sum;
 }
 
-function addRecord<K extends string>(
+/** Adds to each count the one of the same name. */
+export function addRecord<K extends string>(
   sum: Record<K, number>,
   part: Readonly<Record<K, number>>,
 ): void {

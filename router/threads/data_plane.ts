@@ -1,14 +1,21 @@
 import type { ListenAddress } from "../../shared/settings.ts";
-import { activeConfig } from "../active.ts";
-import type { OtherThreads, ReadyConfig } from "../applier.ts";
+import { systemClock } from "../../shared/clock.ts";
+import { logger } from "../../shared/log.ts";
+import {
+  activate,
+  activeConfig,
+  type NextConfig,
+  readyConfig,
+} from "../active.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
-import type { Placement } from "../routes.ts";
 import type { RouterSettings } from "../settings.ts";
 import { uncaughtErrors } from "../uncaught.ts";
 import { countsOf, sumCounts, type Totals } from "./counts.ts";
-import type { SentListener } from "./messages.ts";
+import type { SentListener } from "./serving_messages.ts";
 import { Threads } from "./threads.ts";
+
+const log = logger("threads");
 
 /** What {@linkcode DataPlane} needs besides the settings. */
 export interface DataPlaneOptions {
@@ -18,7 +25,7 @@ export interface DataPlaneOptions {
 }
 
 /** All that serves customers: the data path of the main thread, and those of the others if there are any. */
-export class DataPlane implements OtherThreads {
+export class DataPlane {
   readonly #settings: RouterSettings;
   readonly #options: DataPlaneOptions;
   readonly #own: DataPath;
@@ -76,22 +83,28 @@ export class DataPlane implements OtherThreads {
   }
 
   /**
-   * Has the other threads read a config, and hold it ready.
+   * Has a config served, by all threads or by none: this one serves it at once, in one assignment between two
+   * requests, and all do when this resolves.
    *
-   * @throws if one of them cannot; then none will serve it.
+   * @param configs copies of it, one for each thread, to be given away.
+   * @throws if a thread cannot hold it ready; then the one before it stays.
    */
-  async prepare(config: ReadyConfig): Promise<void> {
-    await this.#threads?.prepare(config);
-  }
-
-  /** Has the other threads serve a config. */
-  async serve(config: ReadyConfig): Promise<void> {
+  async serve(configs: readonly [NextConfig, ...NextConfig[]]): Promise<void> {
+    const [own, ...others] = configs;
+    const config = readyConfig(own);
+    await this.#threads?.prepare(config, others);
+    activate({
+      ...config,
+      appliedAt: systemClock.wall(),
+      appliedAtMonotonic: systemClock.now(),
+    });
+    try {
+      this.#own.retain(own.packed.endpoints);
+    } catch (error) {
+      // The config is in service, whatever becomes of what the one before it has left.
+      log.error("cannot give up what an old config has left", { error });
+    }
     await this.#threads?.serve(config);
-  }
-
-  /** Gives up what belongs to placements that this thread's new config no longer names. */
-  retain(placements: ReadonlyMap<string, Placement>): void {
-    this.#own.retain(placements);
   }
 
   /** Counts over all threads. */

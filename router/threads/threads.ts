@@ -1,7 +1,6 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
-import type { ActiveConfig } from "../active.ts";
-import type { ReadyConfig } from "../applier.ts";
+import type { ActiveConfig, NextConfig, ReadyConfig } from "../active.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import {
   countsOf,
@@ -9,14 +8,11 @@ import {
   sumCounts,
   type TrafficCounts,
 } from "./counts.ts";
-import type { SentListener } from "./messages.ts";
-import { sent, Thread } from "./worker.ts";
+import { Replacement } from "./replacement.ts";
+import type { SentListener } from "./serving_messages.ts";
+import { copyOf, ServingThread } from "./serving_thread.ts";
 
 const log = logger("threads");
-
-const REPLACE_TIME = 1000;
-/** The longest time between two attempts to replace threads, in milliseconds. */
-const MAX_REPLACE_TIME = 30_000;
 
 export interface ThreadsOptions {
   /** How many threads, besides the main one. */
@@ -30,14 +26,10 @@ export interface ThreadsOptions {
   /**
    * What a thread runs.
    *
-   * @default {"./thread.ts"}
+   * @default {"./serving_worker.ts"}
    */
   readonly module?: string;
-  /**
-   * How long after a loss another thread is started, in milliseconds; each failure doubles it.
-   *
-   * @default {1_000}
-   */
+  /** See {@linkcode ReplacementOptions.time}. */
   readonly replaceTime?: number;
 }
 
@@ -49,17 +41,24 @@ export interface ThreadsOptions {
 export class Threads {
   readonly #options: ThreadsOptions;
   #tls: TlsFiles;
-  #threads: Thread[] = [];
+  #threads: ServingThread[] = [];
   /** The counters of threads that have ended; null before one has. */
   #ended: TrafficCounts | null = null;
-  #replacing: ReturnType<typeof setTimeout> | null = null;
-  #replaceTime: number;
-  #stopping = false;
+  readonly #replacement: Replacement;
 
   private constructor(options: ThreadsOptions) {
     this.#options = options;
     this.#tls = options.tls;
-    this.#replaceTime = options.replaceTime ?? REPLACE_TIME;
+    this.#replacement = new Replacement({
+      what: "a serving thread",
+      time: options.replaceTime,
+      replace: async () => {
+        while (this.#threads.length < options.count) {
+          await this.#add();
+          log.info("a serving thread took the place of a lost one");
+        }
+      },
+    });
   }
 
   /**
@@ -87,9 +86,9 @@ export class Threads {
 
   async #add(): Promise<void> {
     const active = this.#options.active();
-    const thread = new Thread(
+    const thread = new ServingThread(
       (error) => this.#lost(thread, error),
-      this.#options.module ?? import.meta.resolve("./thread.ts"),
+      this.#options.module ?? import.meta.resolve("./serving_worker.ts"),
     );
     this.#threads.push(thread);
     try {
@@ -99,7 +98,7 @@ export class Threads {
         tls: this.#tls,
         listeners: this.#options.listeners,
         threads: this.#options.count + 1,
-        config: active === null ? null : sent(active),
+        config: active === null ? null : copyOf(active),
       });
     } catch (error) {
       this.#remove(thread);
@@ -107,14 +106,14 @@ export class Threads {
     }
   }
 
-  #remove(thread: Thread): void {
+  #remove(thread: ServingThread): void {
     const index = this.#threads.indexOf(thread);
     if (index >= 0) this.#threads.splice(index, 1);
     thread.end();
   }
 
   /** Replaces a thread that served; one that dies before is told of by its start. */
-  #lost(thread: Thread, error: string): void {
+  #lost(thread: ServingThread, error: string): void {
     if (!thread.listening || !this.#threads.includes(thread)) return;
     this.#remove(thread);
     if (thread.counts !== null) {
@@ -125,46 +124,22 @@ export class Threads {
     log.error("a serving thread is lost; another one will take its place", {
       error,
     });
-    this.#replaceSoon();
-  }
-
-  #replaceSoon(): void {
-    this.#replacing ??= setTimeout(
-      () => void this.#replace(),
-      this.#replaceTime,
-    );
-  }
-
-  /** Starts what is missing. */
-  async #replace(): Promise<void> {
-    try {
-      while (this.#threads.length < this.#options.count) {
-        await this.#add();
-        log.info("a serving thread took the place of a lost one");
-      }
-      this.#replacing = null;
-      this.#replaceTime = this.#options.replaceTime ?? REPLACE_TIME;
-    } catch (error) {
-      this.#replacing = null;
-      if (this.#stopping) return;
-      this.#replaceTime = Math.min(this.#replaceTime * 2, MAX_REPLACE_TIME);
-      log.error("a serving thread could not be replaced; trying again", {
-        error,
-        in_ms: this.#replaceTime,
-      });
-      this.#replaceSoon();
-    }
+    this.#replacement.begin();
   }
 
   /**
    * Has every thread hold a config ready. One that is lost meanwhile is not waited for.
    *
-   * @throws if one of them cannot; then none will serve it.
+   * @param copies of the config, to be given away; where they do not suffice, more are made.
+   * @throws if a thread cannot; then none will serve it.
    */
-  async prepare(config: ReadyConfig): Promise<void> {
-    await Promise.all(this.#threads.map(async (thread) => {
+  async prepare(
+    config: ReadyConfig,
+    copies: readonly NextConfig[],
+  ): Promise<void> {
+    await Promise.all(this.#threads.map(async (thread, index) => {
       try {
-        await thread.prepare(config);
+        await thread.prepare(config, copies[index]);
       } catch (error) {
         if (!thread.over) throw error;
       }
@@ -207,8 +182,7 @@ export class Threads {
 
   /** Lets requests under way end within `graceMs` milliseconds, and ends the threads. */
   async stop(graceMs: number): Promise<void> {
-    this.#stopping = true;
-    if (this.#replacing !== null) clearTimeout(this.#replacing);
+    this.#replacement.stop();
     await Promise.all(this.#threads.map((thread) => thread.stop(graceMs)));
   }
 }

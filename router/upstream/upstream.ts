@@ -245,13 +245,11 @@ export class Upstream {
 
   /**
    * Gives up the connections to endpoints that a config no longer names; requests under way end on
-   * theirs. To be called after each change of config, with its placements.
+   * theirs. To be called after each change of config, with its endpoints, by placement.
    */
-  retain(placements: ReadonlyMap<string, Placement>): void {
+  retain(endpoints: ReadonlyMap<string, string>): void {
     for (const [key, { placement, cell }] of this.#cells) {
-      if (placements.get(placement)?.endpoint.url === cell.endpoint.url) {
-        continue;
-      }
+      if (endpoints.get(placement) === cell.endpoint.url) continue;
       this.#cells.delete(key);
       cell.retire();
     }

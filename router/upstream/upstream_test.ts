@@ -71,11 +71,11 @@ Deno.test("Upstream.retain() ends the connections to endpoints that are gone", a
   await using old = new AnsweringEndpoint();
   await using router = new TestRouter(urlOf(old));
   await get(router);
-  router.upstream.retain(activeAt(urlOf(old), 8).routes.placements);
+  router.upstream.retain(activeAt(urlOf(old), 8).routes.packed.endpoints);
   equal(router.upstream.connections.size, 1, "the same endpoint again");
   await using next = new AnsweringEndpoint();
   router.active = activeAt(urlOf(next), 9);
-  router.upstream.retain(router.active.routes.placements);
+  router.upstream.retain(router.active.routes.packed.endpoints);
   equal(router.upstream.connections.size, 0);
   await get(router);
   equal(next.requests.length, 1);

@@ -1,23 +1,17 @@
-/** A serving thread besides the main one: a worker that does what {@linkcode ToThread} says. */
+/** A serving thread besides the main one: a worker that does what {@linkcode ToServing} says. */
 import { errorLine } from "../../shared/errors.ts";
-import { logger, openLog } from "../../shared/log.ts";
+import { logger } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
-import { activate } from "../active.ts";
-import { type ReadyConfig, readyConfig } from "../applier.ts";
+import { activate, type ReadyConfig, readyConfig } from "../active.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
-import { readRouterSettings } from "../settings.ts";
+import { Traffic } from "../traffic.ts";
 import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
 import { countsOf } from "./counts.ts";
-import type { FromThread, SentConfig, ToThread } from "./messages.ts";
+import { openInside, workerScope } from "./inside.ts";
+import type { FromServing, ToServing } from "./serving_messages.ts";
 
-/** The worker's side of its messages, which the types of a page do not have. */
-const scope = globalThis as unknown as {
-  onmessage: (event: MessageEvent<ToThread>) => void;
-  postMessage(message: FromThread): void;
-  close(): void;
-};
-
+const scope = workerScope<ToServing, FromServing>();
 const log = logger("threads");
 
 let data: DataPath | null = null;
@@ -35,22 +29,23 @@ scope.onmessage = ({ data: message }) => {
       return;
     case "prepare":
       working = working.then(() =>
-        carryOut("prepared", () => prepare(message.config))
+        carryOut("prepared", () => {
+          prepared = null;
+          prepared = readyConfig(message.config);
+        })
       );
       return;
     case "swap":
       working = working.then(() => carryOut("serving", swap));
       return;
     case "count":
-      if (data !== null) {
-        scope.postMessage({
-          type: "counts",
-          counts: countsOf({
-            traffic: data.traffic,
-            uncaught: uncaughtErrors(),
-          }),
-        });
-      }
+      scope.postMessage({
+        type: "counts",
+        counts: countsOf({
+          traffic: data?.traffic ?? new Traffic(),
+          uncaught: uncaughtErrors(),
+        }),
+      });
       return;
     case "renew":
       working = working.then(() => renew(message.identity));
@@ -64,26 +59,13 @@ scope.onmessage = ({ data: message }) => {
 };
 
 async function start(
-  { env, tls, listeners, config, threads }: ToThread & { type: "start" },
+  { env, tls, listeners, config, threads }: ToServing & { type: "start" },
 ): Promise<void> {
   try {
-    const result = readRouterSettings(env);
-    if (!result.ok) throw new Error("Cannot read the settings");
-    const { settings } = result;
-    endLog = await openLog({
-      level: settings.LOG_LEVEL ?? "info",
-      format: settings.LOG_FORMAT ?? "json",
-      write: (lines) => {
-        const text = new TextDecoder().decode(lines);
-        scope.postMessage({ type: "log", lines: text });
-        return Promise.resolve();
-      },
-    });
-    data = new DataPath(settings, { ca: tls.ca, threads });
-    if (config !== null) {
-      const { packed, ...head } = config;
-      serve(readyConfig(head, packed));
-    }
+    const inside = await openInside(env);
+    endLog = inside.endLog;
+    data = new DataPath(inside.settings, { ca: tls.ca, threads });
+    if (config !== null) serve(readyConfig(config));
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });
     }
@@ -102,11 +84,6 @@ function carryOut(done: "prepared" | "serving", work: () => void): void {
     problem = errorLine(error);
   }
   scope.postMessage({ type: done, error: problem });
-}
-
-function prepare({ packed, ...head }: SentConfig): void {
-  prepared = null;
-  prepared = readyConfig(head, packed);
 }
 
 function swap(): void {
@@ -129,7 +106,7 @@ function serve(config: ReadyConfig): void {
     appliedAt: systemClock.wall(),
     appliedAtMonotonic: systemClock.now(),
   });
-  data?.retain(config.routes.placements);
+  data?.retain(config.routes.packed.endpoints);
 }
 
 async function stop(graceMs: number): Promise<void> {

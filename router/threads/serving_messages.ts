@@ -1,17 +1,8 @@
-import type { PackedConfig } from "../config/packed_config.ts";
 import type { ListenAddress } from "../../shared/settings.ts";
-import type { ConfigSource } from "../active.ts";
+import type { NextConfig } from "../active.ts";
 import type { DataListenOptions } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { TrafficCounts } from "./counts.ts";
-
-/** A config on its way to another thread. What is large in it is given away, not copied. */
-export interface SentConfig {
-  readonly version: number;
-  readonly epoch: string | null;
-  readonly source: ConfigSource;
-  readonly packed: PackedConfig;
-}
 
 /** One listener that every thread opens. */
 export interface SentListener {
@@ -20,19 +11,19 @@ export interface SentListener {
 }
 
 /** What the main thread tells a serving thread. All of it is plain data. */
-export type ToThread =
+export type ToServing =
   | {
     readonly type: "start";
     /** The settings as they stood in the environment; they were found right. */
     readonly env: Readonly<Record<string, string>>;
     readonly tls: TlsFiles;
     readonly listeners: readonly SentListener[];
-    readonly config: SentConfig | null;
+    readonly config: NextConfig | null;
     /** How many threads serve in all, which share out what may be open. */
     readonly threads: number;
   }
   /** Holds a config ready. Answered by `prepared`. */
-  | { readonly type: "prepare"; readonly config: SentConfig }
+  | { readonly type: "prepare"; readonly config: NextConfig }
   /** Serves the config that was prepared last. Answered by `serving`. */
   | { readonly type: "swap" }
   /** Answered by `counts`. */
@@ -42,7 +33,7 @@ export type ToThread =
   | { readonly type: "stop"; readonly graceMs: number };
 
 /** What a serving thread tells the main thread. */
-export type FromThread =
+export type FromServing =
   | { readonly type: "listening" }
   /** It cannot start. */
   | { readonly type: "failed"; readonly problem: string }
@@ -51,6 +42,4 @@ export type FromThread =
   /** `error` is null where the config is served. */
   | { readonly type: "serving"; readonly error: string | null }
   | { readonly type: "counts"; readonly counts: TrafficCounts }
-  /** Lines of its log. */
-  | { readonly type: "log"; readonly lines: string }
   | { readonly type: "stopped" };

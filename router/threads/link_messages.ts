@@ -1,0 +1,60 @@
+import type { NextConfig } from "../active.ts";
+import type { FirstConfig } from "../first_config.ts";
+import type { LinkCounters, LinkStatus } from "../link/link.ts";
+import type { SavedHead } from "../saved_config.ts";
+import type { HistogramCounts } from "./counts.ts";
+
+/** What the main thread tells the link's thread. All of it is plain data. */
+export type ToLink =
+  /** Reads what there is to serve. Answered by `started`, or `failed`. */
+  | {
+    readonly type: "start";
+    /** The settings as they stood in the environment; they were found right. */
+    readonly env: Readonly<Record<string, string>>;
+    /** Null for the first thread of the process. */
+    readonly resume: Resume | null;
+  }
+  /** Begins to connect. */
+  | { readonly type: "connect"; readonly id: string; readonly instance: string }
+  /** What became of `serve`; `error` is null where the config is served. */
+  | { readonly type: "served"; readonly error: string | null }
+  /** Answered by `report`. */
+  | { readonly type: "report" }
+  /** Answered by `stopped`. */
+  | { readonly type: "stop" };
+
+/** Where a thread goes on that takes the place of a lost one. */
+export interface Resume {
+  /** What is served; null for nothing, or a bootstrap config. */
+  readonly serving: SavedHead | null;
+  /** The same, where it is not known to be on the disk. */
+  readonly unsaved: NextConfig | null;
+}
+
+/** What the link's thread tells the main thread. */
+export type FromLink =
+  | ({ readonly type: "started" } & FirstConfig)
+  /** It cannot start. */
+  | { readonly type: "failed"; readonly problem: string }
+  /** A config to be served: a copy for each serving thread. Answered by `served`. */
+  | {
+    readonly type: "serve";
+    readonly configs: readonly [NextConfig, ...NextConfig[]];
+  }
+  /** Also told without being asked, whenever a push was answered. */
+  | { readonly type: "report"; readonly report: LinkReport }
+  | { readonly type: "stopped" };
+
+/** Where the link and the state directory stand. */
+export interface LinkReport {
+  readonly status: LinkStatus;
+  readonly counters: LinkCounters;
+  /** From a whole push to its being served, in seconds. */
+  readonly applySeconds: HistogramCounts;
+  /** The newest config on the disk, as far as this process read or wrote it. */
+  readonly saved: SavedHead | null;
+  /** Configs that could not be written, or not in time. */
+  readonly saveFailures: number;
+  /** Errors of the thread that nobody caught. */
+  readonly uncaught: number;
+}

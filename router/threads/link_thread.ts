@@ -1,0 +1,249 @@
+import { logger } from "../../shared/log.ts";
+import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
+import type { ActiveConfig, NextConfig } from "../active.ts";
+import { errorLine } from "../../shared/errors.ts";
+import type { FirstConfig } from "../first_config.ts";
+import { noCounts } from "../link/link.ts";
+import { isDurable } from "../status.ts";
+import { Child } from "./child.ts";
+import { addHistogram, addRecord } from "./counts.ts";
+import { LastKnown } from "./last_known.ts";
+import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
+import { Replacement } from "./replacement.ts";
+import { copyOf } from "./serving_thread.ts";
+
+const log = logger("threads");
+
+/** How often the thread is asked whether it is there, in milliseconds. */
+const HEARTBEAT = 10_000;
+
+export interface LinkThreadOptions {
+  /** The settings as they stood in the environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /**
+   * Has a config served, by all threads or by none.
+   *
+   * @throws if that cannot be.
+   */
+  readonly serve: (
+    configs: readonly [NextConfig, ...NextConfig[]],
+  ) => Promise<void>;
+  readonly active: () => ActiveConfig | null;
+  /**
+   * What the thread runs.
+   *
+   * @default {"./link_worker.ts"}
+   */
+  readonly module?: string;
+  /** See {@linkcode ReplacementOptions.time}. */
+  readonly replaceTime?: number;
+}
+
+/**
+ * The thread of the link to the control plane, as the main thread sees it. It knows the control plane and the state
+ * directory; what it wants served, it hands over. When it is lost, the router serves on, and another one goes on.
+ */
+export class LinkThread {
+  readonly #options: LinkThreadOptions;
+  readonly #replacement: Replacement;
+  readonly #report = new LastKnown(NO_REPORT, async () => {
+    const { report } = await this.#child.ask({ type: "report" }, ["report"]);
+    return this.#carriedOn(report);
+  });
+  #child: Child<ToLink, FromLink>;
+  /** Who this router is, once it connects. */
+  #identity: { readonly id: string; readonly instance: string } | null = null;
+  /** The thread has been told to connect, and not been lost since. */
+  #linked = false;
+  /** What threads that are lost have told. */
+  #before: LinkReport = NO_REPORT;
+  /** The configs handed over so far, one after the other. */
+  #serving: Promise<void> = Promise.resolve();
+  /** When the last report came, on the monotonic clock. */
+  #reportedAt = 0;
+  #heartbeat: ReturnType<typeof setInterval> | null = null;
+
+  constructor(options: LinkThreadOptions) {
+    this.#options = options;
+    this.#replacement = new Replacement({
+      what: "the link's thread",
+      time: options.replaceTime,
+      replace: async () => {
+        await this.#goOn();
+        log.info("a thread of the link took the place of a lost one");
+      },
+    });
+    this.#child = this.#spawn();
+  }
+
+  /**
+   * Has it read what there is to serve before a control plane has been heard.
+   *
+   * @throws if it cannot start.
+   */
+  async start(): Promise<FirstConfig> {
+    return await this.#start(null);
+  }
+
+  /** Has it connect to the control plane, from now on. `instance` is random, one for each process start. */
+  connect(identity: { id: string; instance: string }): void {
+    this.#identity = identity;
+    this.#link();
+    this.#heartbeat = setInterval(() => void this.report(), HEARTBEAT);
+  }
+
+  /** Where it stands; where it does not say soon, where it stood last. */
+  async report(): Promise<LinkReport> {
+    const report = this.#linked ? await this.#report.ask() : this.#report.value;
+    const { status } = report;
+    if (status.lag === 0) return report;
+    const since = (performance.now() - this.#reportedAt) / 1000;
+    const behindSeconds = status.behindSeconds + since;
+    return { ...report, status: { ...status, behindSeconds } };
+  }
+
+  /** Closes the connection, and ends the thread. */
+  async stop(): Promise<void> {
+    this.#replacement.stop();
+    if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
+    this.#linked = false;
+    await this.#child.ask({ type: "stop" }, ["stopped"]).catch(() => {});
+    this.#child.end();
+  }
+
+  #spawn(): Child<ToLink, FromLink> {
+    const child: Child<ToLink, FromLink> = new Child({
+      module: this.#options.module ?? import.meta.resolve("./link_worker.ts"),
+      name: "signalbox-link",
+      lost: (error) => this.#lost(child, error),
+      told: (message) => this.#told(child, message),
+    });
+    return child;
+  }
+
+  async #start(resume: Resume | null): Promise<FirstConfig> {
+    const { env } = this.#options;
+    const answer = await this.#child.ask(
+      { type: "start", env, resume },
+      ["started", "failed"],
+    );
+    if (answer.type === "failed") throw new Error(answer.problem);
+    return answer;
+  }
+
+  #link(): void {
+    if (this.#child.over) return this.#replacement.begin();
+    this.#linked = true;
+    this.#child.tell({ type: "connect", ...this.#identity! });
+  }
+
+  #told(child: Child<ToLink, FromLink>, message: FromLink): void {
+    if (message.type === "serve") {
+      const { configs } = message;
+      this.#serving = this.#serving.then(() => this.#serve(child, configs));
+    } else if (message.type === "report") {
+      this.#report.value = this.#carriedOn(message.report);
+    }
+  }
+
+  async #serve(
+    child: Child<ToLink, FromLink>,
+    configs: readonly [NextConfig, ...NextConfig[]],
+  ): Promise<void> {
+    let problem: string | null = null;
+    try {
+      await this.#options.serve(configs);
+    } catch (error) {
+      problem = errorLine(error);
+    }
+    child.tell({ type: "served", error: problem });
+  }
+
+  /** A report with what threads that are lost have told. */
+  #carriedOn(report: LinkReport): LinkReport {
+    this.#reportedAt = performance.now();
+    return carryOn(this.#before, report);
+  }
+
+  /** One that is lost before it was linked is told of by its start. */
+  #lost(child: Child<ToLink, FromLink>, error: string): void {
+    if (!this.#linked || child !== this.#child) return;
+    this.#linked = false;
+    const { value } = this.#report;
+    const status = { ...value.status, connected: false };
+    this.#before = this.#report.value = { ...value, status };
+    log.error(
+      "the link's thread is lost; serving on, and another one will take its place",
+      { error },
+    );
+    this.#replacement.begin();
+  }
+
+  /** Starts another thread where the lost one was. */
+  async #goOn(): Promise<void> {
+    // What the lost one handed over last may be on its way into service.
+    await this.#serving;
+    this.#child = this.#spawn();
+    try {
+      await this.#start(this.#resume());
+    } catch (error) {
+      this.#child.end();
+      throw error;
+    }
+    this.#link();
+  }
+
+  #resume(): Resume {
+    const active = this.#options.active();
+    if (active === null || active.source === "bootstrap") {
+      return { serving: null, unsaved: null };
+    }
+    const { version, epoch, digest } = active;
+    return {
+      serving: { version, epoch, digest },
+      unsaved: isDurable(active, this.#report.value.saved)
+        ? null
+        : copyOf(active),
+    };
+  }
+}
+
+const NO_REPORT: LinkReport = {
+  status: {
+    connected: false,
+    version: null,
+    lag: 0,
+    behindSeconds: 0,
+    lastHeardAt: null,
+    lastRejected: null,
+  },
+  counters: noCounts(),
+  applySeconds: new Histogram(SECONDS_BOUNDS),
+  saved: null,
+  saveFailures: 0,
+  uncaught: 0,
+};
+
+/** A report with what was told before, by a thread that is lost: its counts, and what the new one has not heard. */
+function carryOn(before: LinkReport, report: LinkReport): LinkReport {
+  const { status } = before;
+  const applySeconds = new Histogram(SECONDS_BOUNDS);
+  addHistogram(applySeconds, before.applySeconds);
+  addHistogram(applySeconds, report.applySeconds);
+  const { updates: earlierUpdates, ...earlier } = before.counters;
+  const { updates, ...counts } = structuredClone(report.counters);
+  addRecord(updates, earlierUpdates);
+  addRecord(counts, earlier);
+  return {
+    status: {
+      ...report.status,
+      lastHeardAt: report.status.lastHeardAt ?? status.lastHeardAt,
+      lastRejected: report.status.lastRejected ?? status.lastRejected,
+    },
+    counters: { ...counts, updates },
+    applySeconds,
+    saved: report.saved,
+    saveFailures: before.saveFailures + report.saveFailures,
+    uncaught: before.uncaught + report.uncaught,
+  };
+}

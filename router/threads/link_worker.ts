@@ -1,0 +1,181 @@
+/**
+ * The thread of the link: a worker that does what {@linkcode ToLink} says. All that grows with the size of a config
+ * is done here: it is received, unpacked, checked, packed and saved beside the threads that serve.
+ */
+import { errorLine } from "../../shared/errors.ts";
+import type { NextConfig } from "../active.ts";
+import { Applier } from "../applier.ts";
+import { copyPacked, packedBuffers } from "../config/packed_config.ts";
+import { firstConfig } from "../first_config.ts";
+import { Link } from "../link/link.ts";
+import { SavedConfigs, type SavedHead } from "../saved_config.ts";
+import type { RouterSettings } from "../settings.ts";
+import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
+import { type Inside, openInside, workerScope } from "./inside.ts";
+import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
+
+const scope = workerScope<ToLink, FromLink>();
+
+/** All that this thread has once it has started. */
+interface Parts extends Inside {
+  readonly saved: SavedConfigs;
+  readonly applier: Applier;
+  readonly serving: SavedHead | null;
+}
+
+let parts: Parts | null = null;
+let link: Link | null = null;
+/** Ends the waiting for the config that was given to be served. */
+let served: (error: string | null) => void = () => {};
+
+surviveErrors();
+scope.onmessage = ({ data: message }) => {
+  switch (message.type) {
+    case "start":
+      void start(message);
+      return;
+    case "connect":
+      connect(message);
+      return;
+    case "served":
+      served(message.error);
+      return;
+    case "report":
+      report();
+      return;
+    case "stop":
+      void stop();
+      return;
+    default:
+      message satisfies never;
+  }
+};
+
+async function start(
+  { env, resume }: ToLink & { type: "start" },
+): Promise<void> {
+  try {
+    const inside = await openInside(env);
+    const { settings } = inside;
+    const saved = new SavedConfigs(stateDirectory(settings), {
+      savedLate: (head) => savedNow(head),
+    });
+    const applier = new Applier({
+      saved,
+      maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+      serve: (config) => serve(config, settings.ROUTER_THREADS),
+    });
+    const base = { ...inside, saved, applier };
+    if (resume === null) {
+      const first = await firstConfig(saved, {
+        bootstrap: settings.ROUTER_BOOTSTRAP ?? null,
+        maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+      });
+      const { config } = first;
+      parts = { ...base, serving: saved.newest };
+      scope.postMessage(
+        { type: "started", ...first },
+        config === null ? [] : packedBuffers(config.packed),
+      );
+    } else {
+      await goOn(saved, resume);
+      parts = { ...base, serving: resume.serving };
+      scope.postMessage({
+        type: "started",
+        config: null,
+        bootstrapProblem: null,
+      });
+    }
+  } catch (error) {
+    scope.postMessage({ type: "failed", problem: errorLine(error) });
+  }
+}
+
+function stateDirectory(settings: RouterSettings): string {
+  return settings.ROUTER_STATE_DIR ??
+    `./data/router-${settings.ROUTER_LISTEN.port}`;
+}
+
+/** Learns what is on the disk, and saves what the lost thread may not have. */
+async function goOn(
+  saved: SavedConfigs,
+  { serving, unsaved }: Resume,
+): Promise<void> {
+  await saved.read();
+  if (serving === null || unsaved === null || saved.has(serving)) return;
+  // The disk may be what takes its time; the control plane is not to wait for it.
+  void saved.save(serving, unsaved.packed).then((durable) => {
+    if (durable) savedNow(serving);
+  });
+}
+
+function connect({ id, instance }: ToLink & { type: "connect" }): void {
+  const { settings, saved, applier, serving } = parts!;
+  link = new Link({
+    urls: settings.ROUTER_CP_URL,
+    id,
+    instance,
+    token: settings.ROUTER_CP_TOKEN ?? null,
+    silenceMs: settings.ROUTER_CP_TIMEOUT,
+    maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
+    serving: serving === null
+      ? null
+      : { ...serving, durable: saved.has(serving) },
+    apply: (push, contents, options) =>
+      applier.apply(push, contents, options).finally(() =>
+        // Behind what the link makes of the outcome.
+        setTimeout(report, 0)
+      ),
+  });
+  link.start();
+}
+
+/** Gives a copy of a config to each serving thread, and waits until all serve it. */
+async function serve(config: NextConfig, threads: number): Promise<void> {
+  const copy = (): NextConfig => ({
+    ...config,
+    packed: copyPacked(config.packed),
+  });
+  const configs: [NextConfig, ...NextConfig[]] = [copy()];
+  while (configs.length < threads) configs.push(copy());
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  served = (error) => {
+    if (error === null) resolve();
+    else reject(new Error(error));
+  };
+  scope.postMessage(
+    { type: "serve", configs },
+    configs.flatMap(({ packed }) => packedBuffers(packed)),
+  );
+  await promise;
+}
+
+/** A config has reached the disk after its push was answered. */
+function savedNow(head: SavedHead): void {
+  link?.saved(head);
+  report();
+}
+
+function report(): void {
+  if (parts === null || link === null) return;
+  scope.postMessage({ type: "report", report: reportOf(parts, link) });
+}
+
+function reportOf({ applier, saved }: Parts, link: Link): LinkReport {
+  const { counts, sum } = applier.applySeconds;
+  return {
+    status: link.status(),
+    counters: link.counters,
+    applySeconds: { counts, sum },
+    saved: saved.newest,
+    saveFailures: saved.failures,
+    uncaught: uncaughtErrors(),
+  };
+}
+
+async function stop(): Promise<void> {
+  await link?.stop();
+  await parts?.endLog();
+  scope.postMessage({ type: "stopped" });
+  scope.close();
+}

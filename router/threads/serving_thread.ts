@@ -1,0 +1,114 @@
+import type { NextConfig, ReadyConfig } from "../active.ts";
+import { copyPacked, packedBuffers } from "../config/packed_config.ts";
+import type { TlsIdentity } from "../listen/tls_identity.ts";
+import { Child } from "./child.ts";
+import type { TrafficCounts } from "./counts.ts";
+import { LastKnown } from "./last_known.ts";
+import type { FromServing, ToServing } from "./serving_messages.ts";
+
+/** How much longer than its requests a thread may take to stop, in milliseconds. */
+const STOP_TIME = 30_000;
+
+/** One serving thread besides the main one, as that one sees it. */
+export class ServingThread {
+  /** It takes requests. */
+  listening = false;
+  /** The config that it holds ready, or serves. */
+  ready: ReadyConfig | null = null;
+  readonly #child: Child<ToServing, FromServing>;
+  readonly #counts = new LastKnown<TrafficCounts | null>(null, async () => {
+    const { counts } = await this.#child.ask({ type: "count" }, ["counts"]);
+    return counts;
+  });
+
+  /** `lost` is called once if the thread dies, or does not answer; `module` is what it runs. */
+  constructor(lost: (error: string) => void, module: string) {
+    const name = "signalbox-serving";
+    this.#child = new Child({ module, name, lost });
+  }
+
+  /** It has ended, or counts as lost. */
+  get over(): boolean {
+    return this.#child.over;
+  }
+
+  /** Its counters, as it told them last; null before it did. */
+  get counts(): TrafficCounts | null {
+    return this.#counts.value;
+  }
+
+  /** @throws if it cannot listen. */
+  async start(message: ToServing & { type: "start" }): Promise<void> {
+    const { config } = message;
+    const answer = await this.#child.ask(message, ["listening", "failed"], {
+      transferred: config === null ? [] : packedBuffers(config.packed),
+    });
+    if (answer.type === "failed") throw new Error(answer.problem);
+    this.listening = true;
+  }
+
+  /**
+   * Has it hold a config ready.
+   *
+   * @param copy of the same config, which is given away.
+   * @throws if it cannot.
+   */
+  async prepare(
+    config: ReadyConfig,
+    copy: NextConfig = copyOf(config),
+  ): Promise<void> {
+    this.ready = null;
+    const { error } = await this.#child.ask(
+      { type: "prepare", config: copy },
+      ["prepared"],
+      { transferred: packedBuffers(copy.packed) },
+    );
+    if (error !== null) throw new Error(error);
+    this.ready = config;
+  }
+
+  /**
+   * Has it serve what it holds ready.
+   *
+   * @throws if it cannot.
+   */
+  async swap(): Promise<void> {
+    const { error } = await this.#child.ask({ type: "swap" }, ["serving"]);
+    if (error !== null) throw new Error(error);
+  }
+
+  /** Asks for its counters; those it told last where it does not answer soon. */
+  count(): Promise<TrafficCounts | null> {
+    return this.#counts.ask();
+  }
+
+  renew(identity: TlsIdentity): void {
+    this.#child.tell({ type: "renew", identity });
+  }
+
+  /** Lets its requests end within `graceMs` milliseconds, and ends it. */
+  async stop(graceMs: number): Promise<void> {
+    this.listening = false;
+    await this.#child.ask({ type: "stop", graceMs }, ["stopped"], {
+      patience: graceMs + STOP_TIME,
+    }).catch(() => {});
+    this.end();
+  }
+
+  /** Gives it up, and tells of that. */
+  lose(error: string): void {
+    this.#child.lose(error);
+  }
+
+  /** Ends it where it stands. */
+  end(): void {
+    this.listening = false;
+    this.#child.end();
+  }
+}
+
+/** A config as it is sent to another thread: a copy, which is given away. */
+export function copyOf(config: ReadyConfig): NextConfig {
+  const { version, epoch, source, routes } = config;
+  return { version, epoch, source, packed: copyPacked(routes.packed) };
+}
