@@ -26,13 +26,20 @@ export class JsonSyntaxError extends SyntaxError {
 
 /** Nesting past this is refused: nothing of ours is deeper than 4, and a parser must not run out of stack. */
 const MAX_DEPTH = 64;
+/**
+ * More objects and arrays, or more values, are refused: each costs many times its bytes in memory. The largest
+ * config has 4 and 2,010,003 of them.
+ */
+const MAX_CONTAINERS = 1_000_000;
+const MAX_VALUES = 4_000_000;
 const MAX_REPEATED = 100;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /**
  * Reads a JSON text.
  *
- * @throws {JsonSyntaxError} if it is not JSON, or nested deeper than 64 levels.
+ * @throws {JsonSyntaxError} if it is not JSON, nested deeper than 64 levels, or of more than 1,000,000 objects and
+ * arrays or 4,000,000 values.
  */
 export function readJson(text: string): JsonDocument {
   const reader = new Reader(text);
@@ -43,6 +50,8 @@ class Reader {
   readonly repeated: string[] = [];
   readonly #text: string;
   #at = 0;
+  #containers = 0;
+  #values = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -82,6 +91,7 @@ class Reader {
 
   #object(path: string, depth: number): Map<string, JsonValue> {
     const object = new Map<string, JsonValue>();
+    this.#countContainer();
     this.#at++;
     this.#skipSpace();
     if (this.#text.charCodeAt(this.#at) === 0x7d) {
@@ -110,6 +120,7 @@ class Reader {
         this.repeated.push(pointer(path, key));
       }
       object.set(key, value);
+      this.#countValue();
       this.#skipSpace();
       const next = this.#text.charCodeAt(this.#at);
       this.#at++;
@@ -124,6 +135,7 @@ class Reader {
 
   #array(path: string, depth: number): JsonValue[] {
     const array: JsonValue[] = [];
+    this.#countContainer();
     this.#at++;
     this.#skipSpace();
     if (this.#text.charCodeAt(this.#at) === 0x5d) {
@@ -131,7 +143,11 @@ class Reader {
       return array;
     }
     for (;;) {
-      array.push(this.#value(`${path}/${array.length}`, depth + 1));
+      const first = this.#text.charCodeAt(this.#at);
+      const nested = first === 0x7b || first === 0x5b;
+      const at = nested ? `${path}/${array.length}` : path;
+      array.push(this.#value(at, depth + 1));
+      this.#countValue();
       this.#skipSpace();
       const next = this.#text.charCodeAt(this.#at);
       this.#at++;
@@ -141,6 +157,22 @@ class Reader {
         this.#fail("`,` or `]` after a value");
       }
       this.#skipSpace();
+    }
+  }
+
+  #countContainer(): void {
+    if (++this.#containers > MAX_CONTAINERS) {
+      throw new JsonSyntaxError(
+        `Cannot read JSON of more than ${MAX_CONTAINERS} objects and arrays`,
+      );
+    }
+  }
+
+  #countValue(): void {
+    if (++this.#values > MAX_VALUES) {
+      throw new JsonSyntaxError(
+        `Cannot read JSON of more than ${MAX_VALUES} values`,
+      );
     }
   }
 

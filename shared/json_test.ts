@@ -111,6 +111,18 @@ Deno.test("readJson() agrees with JSON.parse on what is not JSON", () => {
   }));
 });
 
+Deno.test("readJson() refuses what would take far more memory than its text", () => {
+  for (
+    const [text, reason] of [
+      [`[${"{},".repeat(1_000_000)}0]`, /more than 1000000 objects and arrays/],
+      [`[${"[],".repeat(1_000_000)}0]`, /more than 1000000 objects and arrays/],
+      [`[${"0,".repeat(4_000_000)}0]`, /more than 4000000 values/],
+    ] as const
+  ) throws(() => readJson(text), reason);
+  const { value } = readJson(`[${"0,".repeat(3_999_999)}0]`);
+  equal((value as unknown[]).length, 4_000_000);
+});
+
 Deno.test("writeJson() and fromPlain() keep a value as it is", () => {
   fc.assert(fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
     const text = JSON.stringify(value);

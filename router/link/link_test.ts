@@ -9,7 +9,6 @@ import { Applier } from "../applier.ts";
 import { FakeClock } from "../../shared/fake_clock.ts";
 import { SavedConfigs } from "../saved_config.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import type { Connect, LinkSocket, SocketHandlers } from "./socket.ts";
 import type { Serving } from "./verdict.ts";
 
 /** What is put in must be taken out in order; taking waits. */
@@ -609,64 +608,6 @@ Deno.test("Link takes an answer to the handshake for nothing unless it proves it
   ));
   await settled(() => router.link.counters.failures === 1);
   assert.ok(await letGo(connection));
-});
-
-/** A connection that only remembers. */
-class IdleSocket implements LinkSocket {
-  static alive = 0;
-  #alive = true;
-  constructor() {
-    IdleSocket.alive++;
-  }
-  send(): void {}
-  close(): void {}
-  pause(): void {}
-  resume(): void {}
-  destroy(): void {
-    this.end();
-  }
-  end(): void {
-    if (this.#alive) IdleSocket.alive--;
-    this.#alive = false;
-  }
-}
-
-Deno.test("Link leaves no timer and no socket over in 100,000 failed attempts", async () => {
-  const clock = new FakeClock();
-  let attempts = 0;
-  let handlers: SocketHandlers;
-  let socket: IdleSocket;
-  const connect: Connect = (_url, _options, given) => {
-    attempts++;
-    handlers = given;
-    return socket = new IdleSocket();
-  };
-  const link = new Link({
-    urls: ["ws://127.0.0.1:1/", "ws://127.0.0.1:2/"],
-    id: "r",
-    instance: "i",
-    silenceMs: 12_000,
-    maxConfigBytes: 1000,
-    serving: null,
-    apply: () => Promise.reject(new Error("nothing is pushed")),
-    connect,
-    clock,
-    random: () => 0.7,
-  });
-  link.start();
-  while (attempts < 100_000) {
-    assert.ok(IdleSocket.alive <= 1 && clock.timers === 1);
-    // In turn: refused, hung in the handshake, opened and silent.
-    if (attempts % 3 === 0) {
-      socket!.end();
-      handlers!.closed(1006, "refused");
-    } else if (attempts % 3 === 1) handlers!.open(null);
-    const before = attempts;
-    while (attempts === before) assert.ok(clock.next());
-  }
-  await Promise.all([link.stop(), clock.advance(1000)]);
-  assert.equal(clock.timers, 0);
-  assert.equal(IdleSocket.alive, 0);
 });
 
 Deno.test("Link starts over when it fails itself", async () => {
