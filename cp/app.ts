@@ -4,6 +4,7 @@ import { logger } from "../shared/log.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { CONNECT_PATH } from "../shared/protocol.ts";
 import { type AccessRules, checkAccess } from "./api/access.ts";
+import type { LargeBodies } from "./api/bodies/large_bodies.ts";
 import { BodyBudget } from "./api/body.ts";
 import { addConfigCalls } from "./api/config.ts";
 import { addCustomerCalls } from "./api/customers.ts";
@@ -43,6 +44,8 @@ export interface AppDeps {
   readonly fleet: Fleet;
   /** Ends its streams when the control plane stops; whoever made it closes it. */
   readonly feed: EventFeed;
+  /** Reads what is large; whoever made it ends it. */
+  readonly bodies: LargeBodies;
   /** The app adds its own. */
   readonly metrics: Metrics;
   readonly access: Omit<AccessRules, "openPaths">;
@@ -66,7 +69,7 @@ export function createApp(deps: AppDeps): OpenAPIHono<ApiEnv> {
 
 /** The same, with its calls listed: what the document describes. */
 export function createRoutes(deps: AppDeps): Routes {
-  const { store, fleet, maxConfigBytes, stopping } = deps;
+  const { store, fleet, bodies, maxConfigBytes, stopping } = deps;
   // Nothing of the path is decoded before it is taken apart: an encoded slash is no slash.
   const app = new OpenAPIHono<ApiEnv>({
     getPath: (request) => rawPath(request.url),
@@ -103,10 +106,10 @@ export function createRoutes(deps: AppDeps): Routes {
     await next();
   });
 
-  addConfigCalls(routes, { store, large, edits, maxConfigBytes });
+  addConfigCalls(routes, { store, large, edits, bodies, maxConfigBytes });
   addPlacementCalls(routes, { store, edits });
   addCustomerCalls(routes, { store, edits });
-  addMoveCalls({ store, edits, maxConfigBytes });
+  addMoveCalls({ edits, bodies, maxConfigBytes });
   addVersionCalls(routes, { store, kept, large, edits });
   addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });

@@ -3,6 +3,10 @@ import { logger, openLog } from "../shared/log.ts";
 import type { AccessRules } from "./api/access.ts";
 import type { DiffSummary } from "./api/config_diff.ts";
 import type { DiffPage } from "./api/diff_page.ts";
+import {
+  LargeBodies,
+  type LargeBodiesOptions,
+} from "./api/bodies/large_bodies.ts";
 import { EventFeed } from "./api/event_feed.ts";
 import type { Routes } from "./api/route.ts";
 import { type AppDeps, createRoutes } from "./app.ts";
@@ -187,6 +191,7 @@ export interface TestAppOptions {
   readonly access?: Partial<Omit<AccessRules, "openPaths">>;
   readonly maxConfigBytes?: number;
   readonly stopping?: AbortSignal;
+  readonly bodies?: Omit<LargeBodiesOptions, "store">;
 }
 
 /** An app over a store in memory, called without a port. */
@@ -195,6 +200,7 @@ export class TestApp implements AsyncDisposable {
   readonly metrics = new Metrics();
   readonly store: VersionStore;
   readonly feed: EventFeed;
+  readonly bodies: LargeBodies;
   readonly routes: Routes;
 
   constructor(options: TestAppOptions = {}) {
@@ -202,10 +208,12 @@ export class TestApp implements AsyncDisposable {
       new MemoryStore({ keepVersions: 100, log: logger("test") });
     const fleet = options.fleet ?? this.fleet;
     this.feed = new EventFeed(this.store, fleet);
+    this.bodies = new LargeBodies({ store: this.store, ...options.bodies });
     this.routes = createRoutes({
       store: this.store,
       fleet,
       feed: this.feed,
+      bodies: this.bodies,
       metrics: this.metrics,
       access: {
         tokens: [],
@@ -265,6 +273,7 @@ export class TestApp implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.bodies.end();
     await this.feed.close();
     await this.store.close();
   }

@@ -4,6 +4,7 @@ import { logger, openLog } from "../shared/log.ts";
 import { Metrics } from "../shared/metrics.ts";
 import { authority, isLoopback } from "../shared/settings.ts";
 import type { AdminToken } from "./api/access.ts";
+import { LargeBodies } from "./api/bodies/large_bodies.ts";
 import { EventFeed } from "./api/event_feed.ts";
 import { createApp } from "./app.ts";
 import { Hub } from "./hub/hub.ts";
@@ -14,7 +15,7 @@ import {
   type Settings,
 } from "./settings.ts";
 import { type FileResult, readSeed, readTokens } from "./start_files.ts";
-import { openKvStore } from "./store/kv_store.ts";
+import { type KvStore, openKvStore } from "./store/kv_store.ts";
 import type { VersionStore } from "./store/store.ts";
 import { readPage } from "./ui/page_files.ts";
 
@@ -125,7 +126,7 @@ async function serve(
 }
 
 async function listen(
-  store: VersionStore,
+  store: KvStore,
   { settings, tokens }: {
     settings: Settings;
     tokens: readonly AdminToken[];
@@ -144,11 +145,17 @@ async function listen(
     url: () => `http://${reachable(address)}`,
   });
   hub.register(metrics);
+  metrics.counter({
+    name: "signalbox_cp_store_written_bytes_total",
+    help: "Bytes of the versions that this process has written to the store.",
+  }, () => store.stats.bytesWritten);
   const feed = new EventFeed(store, hub);
+  const bodies = new LargeBodies({ store });
   const app = createApp({
     store,
     fleet: hub,
     feed,
+    bodies,
     metrics,
     access: {
       tokens,
@@ -166,6 +173,8 @@ async function listen(
     stopping: stopping.signal,
   });
   try {
+    // Before anybody is served, because it stalls for a moment.
+    bodies.start();
     const server = openServer(
       settings,
       (request, info) => app.fetch(request, info),
@@ -180,6 +189,7 @@ async function listen(
     await feed.close();
     await atMost(SHUTDOWN_MS, server.shutdown());
   } finally {
+    bodies.end();
     await hub.stop();
   }
 }

@@ -82,8 +82,33 @@ export class Problems {
   }
 }
 
-/** Validates a JSON value as a config. One pass over the customers; nothing is changed. */
+/** A valid config whose customers are as they came, or all that is wrong. */
+export type CheckedConfig =
+  | {
+    readonly ok: true;
+    readonly defaultPlacement: string;
+    readonly endpoints: ReadonlyMap<string, string>;
+    readonly customers: ReadonlyMap<string, string>;
+  }
+  | (ConfigResult & { readonly ok: false });
+
+/** Validates a JSON value as a config. */
 export function parseConfig(value: JsonValue): ConfigResult {
+  const checked = checkConfig(value);
+  if (!checked.ok) return checked;
+  const { defaultPlacement, endpoints, customers } = checked;
+  return {
+    ok: true,
+    config: Object.freeze({
+      defaultPlacement,
+      endpoints,
+      customers: CustomerMap.from(customers),
+    }),
+  };
+}
+
+/** The same, without putting the customers into their buckets. One pass over them; nothing is changed. */
+export function checkConfig(value: JsonValue): CheckedConfig {
   const problems = new Problems();
   if (!(value instanceof Map)) {
     problems.add("", `A config must be an object, not ${show(value)}.`);
@@ -118,11 +143,9 @@ export function parseConfig(value: JsonValue): ConfigResult {
   }
   return {
     ok: true,
-    config: Object.freeze({
-      defaultPlacement,
-      endpoints,
-      customers: CustomerMap.from(customers as Map<string, string>),
-    }),
+    defaultPlacement,
+    endpoints,
+    customers: customers as ReadonlyMap<string, string>,
   };
 }
 

@@ -136,6 +136,17 @@ Deno.test("CustomerMap.with() answers the same map where nothing changes", () =>
   equal(map.with([["acme", "tier1"], ["nobody", null]]), map);
 });
 
+Deno.test("CustomerMap.changing() may be left off after every bucket", () => {
+  const map = CustomerMap.from([["acme", "a"], ["globex", "a"]]);
+  const changes = [["acme", "b"], ["globex", null], ["visa", "b"]] as const;
+  const buckets = new Set(changes.map(([customer]) => bucketOf(customer)));
+  const steps = map.changing(changes);
+  for (const _ of buckets) equal(steps.next().done, false);
+  const { done, value } = steps.next();
+  equal(done, true);
+  deepEqual([...value!.entries()], [...map.with(changes).entries()]);
+});
+
 Deno.test("Bucket.get() is not misled by names that look like pairs", () => {
   const tricky = [['a","b', "t"], ['b":"x', "u"], ['\\"b', "v"], ["b", "w"], [
     "\\",

@@ -36,10 +36,14 @@ export class Bucket {
   #digest: Uint8Array | undefined;
   #counts: ReadonlyMap<string, number> | undefined;
 
-  /** `fragment` has to be canonical and of `size` pairs; {@linkcode Bucket.from} makes it so. */
-  constructor(fragment: string, size: number) {
+  /**
+   * `fragment` has to be canonical and of `size` pairs; {@linkcode Bucket.from} makes it so. `digest` is
+   * that of the fragment, where it is known already.
+   */
+  constructor(fragment: string, size: number, digest?: Uint8Array) {
     this.fragment = fragment;
     this.size = size;
+    this.#digest = digest;
   }
 
   static readonly EMPTY = new Bucket("", 0);
@@ -48,12 +52,10 @@ export class Bucket {
   static from(entries: [customer: string, placement: string][]): Bucket {
     if (entries.length === 0) return Bucket.EMPTY;
     entries.sort((a, b) => a[0] < b[0] ? -1 : 1);
-    let fragment = "";
-    for (const [customer, placement] of entries) {
-      fragment += `${fragment === "" ? "" : ","}${
-        quote(customer)
-      }:"${placement}"`;
-    }
+    // Joined, because a string grown by additions stays a tree of its parts, many times its size.
+    const fragment = entries.map(([customer, placement]) =>
+      `${quote(customer)}:"${placement}"`
+    ).join(",");
     return new Bucket(fragment, entries.length);
   }
 
@@ -88,6 +90,23 @@ export class Bucket {
     }
     const start = at + key.length;
     return this.fragment.slice(start, this.fragment.indexOf('"', start));
+  }
+
+  /** The bucket after these changes, of its own customers; itself where nothing changes. */
+  with(changes: readonly (readonly [string, string | null])[]): Bucket {
+    if (
+      changes.length === 1 &&
+      this.get(changes[0]![0]) === (changes[0]![1] ?? undefined)
+    ) return this;
+    const entries = new Map(this.entries());
+    let changed = false;
+    for (const [customer, placement] of changes) {
+      if (entries.get(customer) === (placement ?? undefined)) continue;
+      changed = true;
+      if (placement === null) entries.delete(customer);
+      else entries.set(customer, placement);
+    }
+    return changed ? Bucket.from([...entries]) : this;
   }
 
   /** Its customers and their placements, sorted by customer. */
@@ -164,12 +183,18 @@ export class CustomerMap {
 
   /** How many customers each placement has; placements without any are left out. */
   get counts(): ReadonlyMap<string, number> {
+    return finish(this.counting());
+  }
+
+  /** Makes {@linkcode CustomerMap.counts}, and yields after every bucket. */
+  *counting(): Steps<ReadonlyMap<string, number>> {
     if (this.#counts === undefined) {
       const counts = new Map<string, number>();
       for (const bucket of this.buckets) {
         for (const [placement, count] of bucket.counts) {
           counts.set(placement, (counts.get(placement) ?? 0) + count);
         }
+        yield;
       }
       this.#counts = counts;
     }
@@ -180,30 +205,44 @@ export class CustomerMap {
    * The map after these changes; null takes an assignment away. Buckets they do not touch are
    * shared, and where nothing changes the answer is this very map.
    */
-  with(
-    changes: Iterable<readonly [customer: string, placement: string | null]>,
-  ): CustomerMap {
-    const touched = new Map<number, Map<string, string>>();
-    let changed = false;
+  with(changes: CustomerChanges): CustomerMap {
+    return finish(this.changing(changes));
+  }
+
+  /** Makes what {@linkcode CustomerMap.with} answers, and yields after every bucket. */
+  *changing(changes: CustomerChanges): Steps<CustomerMap> {
+    // Bucket by bucket, because one that is being changed takes many times the memory of one that is not.
+    const byBucket = new Map<number, [string, string | null][]>();
     for (const [customer, placement] of changes) {
       const index = bucketOf(customer);
-      let entries = touched.get(index);
-      const before = entries === undefined
-        ? this.buckets[index]!.get(customer)
-        : entries.get(customer);
-      if (before === (placement ?? undefined)) continue;
-      changed = true;
-      if (entries === undefined) {
-        touched.set(index, entries = new Map(this.buckets[index]!.entries()));
-      }
-      if (placement === null) entries.delete(customer);
-      else entries.set(customer, placement);
+      const bucket = byBucket.get(index);
+      if (bucket === undefined) byBucket.set(index, [[customer, placement]]);
+      else bucket.push([customer, placement]);
     }
-    if (!changed) return this;
     const buckets = [...this.buckets];
-    for (const [index, entries] of touched) {
-      buckets[index] = Bucket.from([...entries]);
+    let changed = false;
+    for (const [index, changes] of byBucket) {
+      const before = buckets[index]!;
+      buckets[index] = before.with(changes);
+      changed ||= buckets[index] !== before;
+      yield;
     }
-    return new CustomerMap(buckets);
+    return changed ? new CustomerMap(buckets) : this;
+  }
+}
+
+/** Long work that may be left off at each of its steps. */
+export type Steps<T> = Generator<undefined, T>;
+
+/** Assignments by customer; null takes one away. */
+export type CustomerChanges = Iterable<
+  readonly [customer: string, placement: string | null]
+>;
+
+/** Does long work in one go. */
+export function finish<T>(work: Steps<T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
   }
 }

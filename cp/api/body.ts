@@ -143,12 +143,19 @@ export function parseBody(bytes: Uint8Array): JsonDocument {
   return document;
 }
 
+/** What came of a body, in the parts that it came in. */
+export interface BodyParts {
+  readonly parts: readonly Uint8Array<ArrayBuffer>[];
+  /** Bytes in all. */
+  readonly size: number;
+}
+
 /**
  * Reads a body, which may be empty.
  *
  * @throws {ProblemError} if it is too large or too slow, breaks off, or the budget is used up.
  */
-export async function readBytes(
+export async function readParts(
   request: Request,
   options: {
     maxBytes: number;
@@ -156,15 +163,15 @@ export async function readBytes(
     idleMs?: number;
     totalMs?: number;
   },
-): Promise<Uint8Array> {
+): Promise<BodyParts> {
   const { maxBytes, lease } = options;
   const { idleMs = BODY_IDLE_MS, totalMs = BODY_TOTAL_MS } = options;
   const deadline = performance.now() + totalMs;
   const length = Number(request.headers.get("content-length") ?? NaN);
   if (length > maxBytes) throw tooLarge(maxBytes, `${length} bytes`);
-  if (request.body === null) return new Uint8Array(0);
+  if (request.body === null) return { parts: [], size: 0 };
   const reader = request.body.getReader();
-  const parts: Uint8Array[] = [];
+  const parts: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   try {
     for (;;) {
@@ -184,8 +191,17 @@ export async function readBytes(
     reader.cancel().catch(() => {});
     throw error;
   }
+  return { parts, size };
+}
+
+/** The bytes of a body in one piece. */
+export function joinParts(
+  parts: readonly Uint8Array<ArrayBuffer>[],
+): Uint8Array {
   if (parts.length === 1) return parts[0]!;
-  const bytes = new Uint8Array(size);
+  const bytes = new Uint8Array(
+    parts.reduce((size, part) => size + part.length, 0),
+  );
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);
@@ -195,9 +211,9 @@ export async function readBytes(
 }
 
 async function readInTime(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
   ms: number,
-): Promise<ReadableStreamReadResult<Uint8Array>> {
+): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(tooSlow()), ms);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BodyBudget, readBytes } from "./body.ts";
+import { BodyBudget, joinParts, readParts } from "./body.ts";
 import { ProblemError } from "./problem.ts";
 
 function sent(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Request {
@@ -11,20 +11,21 @@ function status(expected: number) {
     error instanceof ProblemError && error.status === expected;
 }
 
-Deno.test("readBytes() joins what comes, up to its bound", async () => {
+Deno.test("readParts() takes what comes, up to its bound", async () => {
   const parts = () =>
     ReadableStream.from([new Uint8Array(3), new Uint8Array(4)]);
   const lease = new BodyBudget(100);
-  const bytes = await readBytes(sent(parts()), { maxBytes: 7, lease });
-  assert.equal(bytes.length, 7);
+  const body = await readParts(sent(parts()), { maxBytes: 7, lease });
+  assert.equal(body.size, 7);
+  assert.equal(joinParts(body.parts).length, 7);
   assert.equal(lease.used, 7);
   await assert.rejects(
-    readBytes(sent(parts()), { maxBytes: 6, lease }),
+    readParts(sent(parts()), { maxBytes: 6, lease }),
     status(413),
   );
 });
 
-Deno.test("readBytes() gives up a body that stops coming", async () => {
+Deno.test("readParts() gives up a body that stops coming", async () => {
   let cancelled = false;
   const silent = new ReadableStream<Uint8Array<ArrayBuffer>>({
     cancel() {
@@ -32,7 +33,7 @@ Deno.test("readBytes() gives up a body that stops coming", async () => {
     },
   });
   await assert.rejects(
-    readBytes(sent(silent), {
+    readParts(sent(silent), {
       maxBytes: 10,
       lease: new BodyBudget(100),
       idleMs: 1,
@@ -42,7 +43,7 @@ Deno.test("readBytes() gives up a body that stops coming", async () => {
   assert.equal(cancelled, true);
 });
 
-Deno.test("readBytes() gives up a body that trickles in for too long", async () => {
+Deno.test("readParts() gives up a body that trickles in for too long", async () => {
   let timer: ReturnType<typeof setInterval> | undefined;
   const trickle = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
@@ -51,7 +52,7 @@ Deno.test("readBytes() gives up a body that trickles in for too long", async () 
     cancel: () => clearInterval(timer),
   });
   await assert.rejects(
-    readBytes(sent(trickle), {
+    readParts(sent(trickle), {
       maxBytes: 10_000,
       lease: new BodyBudget(10_000),
       totalMs: 50,
@@ -60,14 +61,14 @@ Deno.test("readBytes() gives up a body that trickles in for too long", async () 
   );
 });
 
-Deno.test("readBytes() tells a body that breaks off from one of ours", async () => {
+Deno.test("readParts() tells a body that breaks off from one of ours", async () => {
   const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       controller.error(new Error("connection reset"));
     },
   });
   await assert.rejects(
-    readBytes(sent(broken), { maxBytes: 10, lease: new BodyBudget(100) }),
+    readParts(sent(broken), { maxBytes: 10, lease: new BodyBudget(100) }),
     status(400),
   );
 });

@@ -1,25 +1,14 @@
 import { canonicalLength, canonicalPieces } from "../../shared/canonical.ts";
-import { type Config, parseConfig, type Problem } from "../../shared/config.ts";
-import type { JsonDocument, JsonValue } from "../../shared/json.ts";
+import type { Config } from "../../shared/config.ts";
 import { z } from "@hono/zod-openapi";
 import type { Version, VersionInfo, VersionStore } from "../store/store.ts";
-import { makeDigests } from "./config_edit.ts";
-import { configOfTree, configTree } from "./config_tree.ts";
+import type { LargeBodies } from "./bodies/large_bodies.ts";
+import { JSON_PATCH, MERGE_PATCH } from "./bodies/patch_body.ts";
 import type { Edits } from "./edit.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
-import {
-  applyJsonPatch,
-  type Operation,
-  parseJsonPatch,
-  PatchError,
-} from "./json_patch.ts";
-import { mergePatch } from "./merge_patch.ts";
-import { emptyStore, invalid, ProblemError } from "./problem.ts";
-import type { BodySpec, Routes } from "./route.ts";
+import { emptyStore } from "./problem.ts";
+import type { Routes } from "./route.ts";
 import { CONFIG, VERSION } from "./schemas.ts";
-
-const MERGE_PATCH = "application/merge-patch+json";
-const JSON_PATCH = "application/json-patch+json";
 
 /** The types a merge patch may have; it is what plain JSON means. */
 export const MERGE_PATCH_TYPES = [MERGE_PATCH, "application/json"];
@@ -43,10 +32,11 @@ export function addConfigCalls(
     store: VersionStore;
     large: LargeAnswers;
     edits: Edits;
+    bodies: LargeBodies;
     maxConfigBytes: number;
   },
 ): void {
-  const { store, large, edits, maxConfigBytes } = options;
+  const { store, large, edits, bodies, maxConfigBytes } = options;
 
   routes.add({
     method: "get",
@@ -73,94 +63,32 @@ export function addConfigCalls(
     return versionAnswer(version, large);
   });
 
-  edits.add({
+  edits.addOfBody({
     method: "put",
     path: "/v1/config",
     summary: "Replaces the config",
-    body: configBody(maxConfigBytes),
-  }, async ({ body }) => {
-    await makeDigests(body.customers);
-    return { edit: () => body, replaceDamaged: true };
-  });
+    body: bodies.spec("config", {
+      content: { "application/json": CONFIG },
+      maxBytes: maxConfigBytes,
+    }),
+  }, { replaceDamaged: true });
 
-  edits.add({
+  edits.addOfBody({
     method: "patch",
     path: "/v1/config",
     summary: "Changes the config by a merge patch or a JSON patch",
     description:
       "While nothing is committed the patch is one of an empty object. A failing test operation answers 409.",
-    body: patchBody(maxConfigBytes),
+    body: bodies.spec("patch", {
+      content: {
+        [MERGE_PATCH]: ANY_MERGE_PATCH,
+        "application/json": ANY_MERGE_PATCH,
+        [JSON_PATCH]: ANY_JSON_PATCH,
+      },
+      maxBytes: maxConfigBytes,
+    }),
     problems: [409],
-  }, ({ body }) => (current) => {
-    const result = configOfTree(body(configTree(current?.config ?? null)));
-    if (result.ok) return result.config;
-    throw invalid(result.problems, {
-      more: result.more,
-      subject: "The patched config",
-    });
   });
-}
-
-function configBody(maxBytes: number): BodySpec<Config> {
-  return {
-    content: { "application/json": CONFIG },
-    maxBytes,
-    read: ({ value }) => {
-      const result = parseConfig(value);
-      if (result.ok) return result.config;
-      throw invalid(result.problems, {
-        more: result.more,
-        subject: "The config",
-      });
-    },
-  };
-}
-
-/** A patch that is applied to a tree, which it may change. */
-type TreePatch = (tree: JsonValue) => JsonValue;
-
-function patchBody(maxBytes: number): BodySpec<TreePatch> {
-  return {
-    content: {
-      [MERGE_PATCH]: ANY_MERGE_PATCH,
-      "application/json": ANY_MERGE_PATCH,
-      [JSON_PATCH]: ANY_JSON_PATCH,
-    },
-    maxBytes,
-    read: ({ value }: JsonDocument, type) =>
-      type === JSON_PATCH
-        ? jsonTreePatch(value)
-        : (tree) => mergePatch(tree, value),
-  };
-}
-
-function jsonTreePatch(value: JsonValue): TreePatch {
-  const { operations, problems } = parseJsonPatch(value);
-  if (problems.length > 0) {
-    throw invalid(
-      problems.slice(0, 100).map(patchProblem),
-      { more: Math.max(0, problems.length - 100), subject: "The patch" },
-    );
-  }
-  return (tree) => applyOrRefuse(tree, operations);
-}
-
-function applyOrRefuse(
-  tree: JsonValue,
-  operations: readonly Operation[],
-): JsonValue {
-  try {
-    return applyJsonPatch(tree, operations);
-  } catch (error) {
-    if (!(error instanceof PatchError)) throw error;
-    const errors = [patchProblem(error)];
-    if (!error.failedTest) throw invalid(errors, { subject: "The patch" });
-    throw new ProblemError("conflict", error.message, { errors, cause: error });
-  }
-}
-
-function patchProblem(error: PatchError): Problem {
-  return { pointer: error.pointer, detail: error.message };
 }
 
 /** RFC 9110, section 13.1.2, by weak comparison; what is no list of tags matches nothing. */

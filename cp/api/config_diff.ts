@@ -1,6 +1,6 @@
 import type { Config } from "../../shared/config.ts";
 import { type Bucket, CustomerMap } from "../../shared/customers.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../store/turns.ts";
 
 /** One difference between two configs. A placement's values are endpoints, a customer's placements. */
 export interface Change {
@@ -49,9 +49,7 @@ export class ConfigDiff {
   }
 
   /** Counts the differences and shows each to `visit`, in no order; others have their turns meanwhile. */
-  async summary(
-    visit: (change: Change) => void = () => {},
-  ): Promise<DiffSummary> {
+  async summary(visit?: (change: Change) => void): Promise<DiffSummary> {
     const { from, to } = this.defaultPlacement;
     const summary: DiffSummary = {
       customers_added: 0,
@@ -66,19 +64,24 @@ export class ConfigDiff {
       if (change.from === null) summary.placements_added++;
       else if (change.to === null) summary.placements_removed++;
       else summary.placements_changed++;
-      visit(change);
+      visit?.(change);
     }
     const turns = new Turns();
     for (const [index, before] of this.#from.customers.buckets.entries()) {
       const after = this.#to.customers.buckets[index]!;
+      await turns.next();
       if (before === after || before.fragment === after.fragment) continue;
+      if (visit === undefined && (before.size === 0 || after.size === 0)) {
+        summary.customers_added += after.size;
+        summary.customers_removed += before.size;
+        continue;
+      }
       for (const change of customerChanges(before, after)) {
         if (change.from === null) summary.customers_added++;
         else if (change.to === null) summary.customers_removed++;
         else summary.customers_moved++;
-        visit(change);
+        visit?.(change);
       }
-      await turns.next();
     }
     return summary;
   }

@@ -39,6 +39,7 @@ Deno.test("ConfigDiff finds what is added, removed and moved", async () => {
             summary.customers_removed,
           Object.keys(expected).length,
         );
+        assert.deepEqual(await diff.summary(), summary);
       },
     ),
   );

@@ -9,7 +9,6 @@ import { pointer, show } from "../../shared/json.ts";
 import type { Version } from "../store/store.ts";
 import { sortedCustomers } from "./customer_page.ts";
 import { emptyStore, invalid, ProblemError } from "./problem.ts";
-import { Turns } from "./turns.ts";
 
 /** How many customers an error names; the rest is counted. */
 const NAMED = 5;
@@ -40,16 +39,6 @@ export function assign(
   { customer, placement }: { customer: string; placement: string | null },
 ): Config {
   return withCustomers(config, config.customers.with([[customer, placement]]));
-}
-
-/** Makes the digests that a commit would make in one go, in turns. */
-export async function makeDigests(customers: CustomerMap): Promise<void> {
-  const turns = new Turns();
-  for (const bucket of customers.buckets) {
-    // It is made when first asked for, and kept.
-    void bucket.digest;
-    await turns.next();
-  }
 }
 
 /** The problem of a body that names a placement which is not there; none if it is. */

@@ -1,4 +1,5 @@
 import {
+  checkConfig,
   type Config,
   type ConfigResult,
   MAX_CUSTOMERS,
@@ -8,6 +9,7 @@ import {
 } from "../../shared/config.ts";
 import type { CustomerMap } from "../../shared/customers.ts";
 import { type JsonValue, pointer } from "../../shared/json.ts";
+import { inTurns, Turns } from "../store/turns.ts";
 
 /**
  * The customers of a config as a member of a JSON tree that may be changed like any other. It looks
@@ -18,16 +20,20 @@ export class CustomerOverlay extends Map<string, JsonValue> {
   readonly base: CustomerMap;
   /** What was set; undefined was deleted. */
   readonly changes = new Map<string, JsonValue | undefined>();
-  #size: number;
 
   constructor(base: CustomerMap) {
     super();
     this.base = base;
-    this.#size = base.size;
   }
 
+  /** Counted when asked for: to look up each of a million customers as it is set takes long. */
   override get size(): number {
-    return this.#size;
+    let size = this.base.size;
+    for (const [customer, placement] of this.changes) {
+      size += Number(placement !== undefined) -
+        Number(this.#assigned(customer) !== undefined);
+    }
+    return size;
   }
 
   override get(customer: string): JsonValue | undefined {
@@ -41,14 +47,12 @@ export class CustomerOverlay extends Map<string, JsonValue> {
   }
 
   override set(customer: string, placement: JsonValue): this {
-    if (!this.has(customer)) this.#size++;
     this.changes.set(customer, placement);
     return this;
   }
 
   override delete(customer: string): boolean {
     if (!this.has(customer)) return false;
-    this.#size--;
     this.changes.set(customer, undefined);
     return true;
   }
@@ -108,9 +112,9 @@ export function configTree(config: Config | null): Map<string, JsonValue> {
 
 /**
  * Validates a tree made by {@linkcode configTree} and changed since: the same answer as `parseConfig`
- * gives for it, at the cost of what was changed.
+ * gives for it, at the cost of what was changed; others have their turns meanwhile.
  */
-export function configOfTree(tree: JsonValue): ConfigResult {
+export async function configOfTree(tree: JsonValue): Promise<ConfigResult> {
   const customers = tree instanceof Map
     ? tree.get("customer_to_placement")
     : undefined;
@@ -118,15 +122,10 @@ export function configOfTree(tree: JsonValue): ConfigResult {
     return parseConfig(tree);
   }
   const set = new Map<string, JsonValue>();
-  const changes: [customer: string, placement: string | null][] = [];
   for (const [customer, placement] of customers.changes) {
     if (placement !== undefined) set.set(customer, placement);
-    changes.push([
-      customer,
-      placement === undefined ? null : String(placement),
-    ]);
   }
-  const result = parseConfig(
+  const result = checkConfig(
     new Map(tree).set("customer_to_placement", set),
   );
   const problems = new Problems();
@@ -136,31 +135,45 @@ export function configOfTree(tree: JsonValue): ConfigResult {
     }
     problems.more += result.more;
   }
-  if (customers.size > MAX_CUSTOMERS) {
+  if (
+    customers.base.size + set.size > MAX_CUSTOMERS &&
+    customers.size > MAX_CUSTOMERS
+  ) {
     problems.add(
       "/customer_to_placement",
       `A config holds at most ${MAX_CUSTOMERS} customers, not ${customers.size}.`,
     );
   }
-  findStranded(customers, tree.get("placement_to_endpoint"), problems);
+  await inTurns(customers.base.counting());
+  await findStranded(customers, tree.get("placement_to_endpoint"), problems);
   if (!result.ok || problems.any) {
     return { ok: false, problems: problems.list, more: problems.more };
   }
   return {
     ok: true,
     config: Object.freeze({
-      ...result.config,
-      customers: customers.base.with(changes),
+      defaultPlacement: result.defaultPlacement,
+      endpoints: result.endpoints,
+      customers: await inTurns(customers.base.changing(assignments(customers))),
     }),
   };
 }
 
+/** The changes of customers that were checked; null takes an assignment away. */
+function* assignments(
+  { changes }: CustomerOverlay,
+): Generator<[customer: string, placement: string | null]> {
+  for (const [customer, placement] of changes) {
+    yield [customer, placement === undefined ? null : String(placement)];
+  }
+}
+
 /** Customers that were not changed themselves and whose placement is there no more. */
-function findStranded(
+async function findStranded(
   customers: CustomerOverlay,
   endpoints: JsonValue | undefined,
   problems: Problems,
-): void {
+): Promise<void> {
   const placements: ReadonlyMap<string, JsonValue> = endpoints instanceof Map
     ? endpoints
     : new Map();
@@ -169,6 +182,7 @@ function findStranded(
     if (!placements.has(placement)) gone.add(placement);
   }
   if (gone.size === 0) return;
+  const turns = new Turns();
   for (const bucket of customers.base.buckets) {
     if (![...bucket.counts.keys()].some((name) => gone.has(name))) continue;
     for (const [customer, placement] of bucket.entries()) {
@@ -179,5 +193,6 @@ function findStranded(
         );
       }
     }
+    await turns.next();
   }
 }

@@ -12,8 +12,9 @@ import type {
   Version,
   VersionStore,
 } from "../store/store.ts";
+import { makeDigests } from "../store/turns.ts";
+import type { BodyEdit } from "./bodies/body_edits.ts";
 import { ConfigDiff } from "./config_diff.ts";
-import { makeDigests } from "./config_edit.ts";
 import { diffPage } from "./diff_page.ts";
 import {
   authorOf,
@@ -73,6 +74,14 @@ export interface EditDeps {
   readonly stopping: AbortSignal;
 }
 
+/** A call that edits the config, but for what all of them have in common. */
+type EditSpec<P extends z.ZodObject, B> =
+  & Omit<
+    RouteSpec<P, typeof EDIT_QUERY, B>,
+    "query" | "headers" | "answers" | "method"
+  >
+  & { method: Exclude<Method, "get"> };
+
 /** The calls that edit the config: all take the same options and answer in the same form (SPEC section 5). */
 export class Edits {
   readonly #routes: Routes;
@@ -86,12 +95,7 @@ export class Edits {
 
   /** Adds a call; `plan` turns its checked request into an edit. */
   add<P extends z.ZodObject, B = undefined>(
-    spec:
-      & Omit<
-        RouteSpec<P, typeof EDIT_QUERY, B>,
-        "query" | "headers" | "answers" | "method"
-      >
-      & { method: Exclude<Method, "get"> },
+    spec: EditSpec<P, B>,
     plan: (call: {
       params: z.output<P>;
       body: B;
@@ -119,13 +123,27 @@ export class Edits {
     }, (error, c) => this.#count(error, c));
   }
 
+  /** Adds a call whose body says all of its edit. */
+  addOfBody(
+    spec: EditSpec<z.ZodObject, BodyEdit>,
+    options: Pick<Plan, "replaceDamaged"> = {},
+  ): void {
+    this.add(spec, async ({ body }) => {
+      if (body.prepare !== undefined) {
+        const current = await this.#deps.store.current();
+        await body.prepare(current?.config ?? null);
+      }
+      return { ...options, edit: (now) => body.make(now?.config ?? null) };
+    });
+  }
+
   #run(
     plan: Plan,
     { head, c }: { head: EditHead; c: ApiContext },
   ): Promise<Response | Rest> {
-    const edit = (current: Version | null): Config => {
+    const edit = async (current: Version | null): Promise<Config> => {
       checkMatch(head.ifMatch, current);
-      const config = plan.edit(current);
+      const config = await plan.edit(current);
       checkSize(config, this.#deps.maxConfigBytes);
       return config;
     };
@@ -136,7 +154,7 @@ export class Edits {
 
   async #dryRun(edit: Edit, plan: Plan): Promise<Response> {
     const current = await this.#deps.store.current();
-    const config = edit(current);
+    const config = await edit(current);
     await makeDigests(config.customers);
     const digest = configDigest(config);
     const { summary, page } = await diffPage(

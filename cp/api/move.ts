@@ -4,7 +4,7 @@ import {
   BUCKETS,
   CustomerMap,
 } from "../../shared/customers.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../store/turns.ts";
 
 /** What a move makes of one bucket; answers the same bucket where it changes nothing. */
 type BucketMove = (bucket: Bucket, index: number) => Bucket;
@@ -35,22 +35,15 @@ export class Move {
   }
 
   /** Moves these customers; those that are not assigned become assigned. */
-  static async of(customers: readonly string[], to: string): Promise<Move> {
-    const turns = new Turns();
+  static of(customers: readonly string[], to: string): Move {
     const byBucket: string[][] = Array.from({ length: BUCKETS }, () => []);
-    for (const [index, customer] of customers.entries()) {
+    for (const customer of customers) {
       byBucket[bucketOf(customer)]!.push(customer);
-      if (index % 1000 === 0) await turns.next();
     }
     return new Move((bucket, index) => {
       const moved = byBucket[index]!;
       if (moved.length === 0) return bucket;
-      const entries = new Map(bucket.entries());
-      if (moved.every((customer) => entries.get(customer) === to)) {
-        return bucket;
-      }
-      for (const customer of moved) entries.set(customer, to);
-      return Bucket.from([...entries]);
+      return bucket.with(moved.map((customer) => [customer, to]));
     });
   }
 

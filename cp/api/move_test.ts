@@ -24,7 +24,7 @@ Deno.test("Move does to customers what changing each of them does", async () => 
       async (pairs, names, to, prepared) => {
         const before = CustomerMap.from(pairs);
         const all = Move.all({ from: "p", to });
-        const list = await Move.of(names, to);
+        const list = Move.of(names, to);
         if (prepared) {
           await all.prepare(before);
           await list.prepare(before);

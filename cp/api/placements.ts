@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Config } from "../../shared/config.ts";
 import type { VersionStore } from "../store/store.ts";
+import { inTurns } from "../store/turns.ts";
 import { placementName } from "./check.ts";
 import { MERGE_PATCH_TYPES } from "./config.ts";
 import {
@@ -48,6 +49,7 @@ export function addPlacementCalls(
     const current = await store.current();
     const after = decodeCursor("placements", query.cursor);
     const config = current?.config;
+    if (config !== undefined) await inTurns(config.customers.counting());
     const names = [...config?.endpoints.keys() ?? []].sort()
       .filter((name) => after === null || name > after);
     const shown = names.slice(0, query.limit);
@@ -76,6 +78,7 @@ export function addPlacementCalls(
     if (!current.config.endpoints.has(params.name)) {
       throw unknownPlacementName(params.name);
     }
+    await inTurns(current.config.customers.counting());
     return answer(placementView(current.config, params.name), {
       headers: { etag: `"${current.version}"` },
     });
@@ -121,8 +124,11 @@ export function addPlacementCalls(
       body: NO_BODY,
       problems: [404, 409],
     },
-    ({ params }) => (current) =>
-      removePlacement(configToEdit(current), params.name),
+    ({ params }) => async (current) => {
+      const config = configToEdit(current);
+      await inTurns(config.customers.counting());
+      return removePlacement(config, params.name);
+    },
   );
 }
 

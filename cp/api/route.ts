@@ -4,9 +4,11 @@ import { PROBLEM_JSON } from "../../shared/errors.ts";
 import type { JsonDocument } from "../../shared/json.ts";
 import {
   type BodyBudget,
+  type BodyParts,
+  joinParts,
   mediaType,
   parseBody,
-  readBytes,
+  readParts,
   SMALL_BODY_BYTES,
 } from "./body.ts";
 import { checkBody, checkParameters } from "./check.ts";
@@ -35,6 +37,11 @@ export interface BodySpec<B> {
   readonly empty?: { readonly value: B };
   /** Checks what came; throws a `ProblemError`. */
   read(document: JsonDocument, mediaType: string): B;
+  /** How a body of many bytes is read and checked, where it is not done here and at once. */
+  readonly large?: {
+    readonly aboveBytes: number;
+    read(parts: BodyParts["parts"], mediaType: string): Promise<B>;
+  };
 }
 
 /** One answer of a call. Without a schema it has no JSON body. */
@@ -289,12 +296,15 @@ async function bodyValue<B>(
   if (spec.empty === undefined) {
     // A body of a wrong type is not even read.
     const type = mediaType(request, types);
-    return spec.read(parseBody(await readBytes(request, options)), type);
+    const { parts, size } = await readParts(request, options);
+    return spec.large !== undefined && size > spec.large.aboveBytes
+      ? await spec.large.read(parts, type)
+      : spec.read(parseBody(joinParts(parts)), type);
   }
   // Whether there is a body shows only when it is read: the runtime gives every POST a stream.
-  const bytes = await readBytes(request, options);
-  if (bytes.length === 0) return spec.empty.value;
-  return spec.read(parseBody(bytes), mediaType(request, types));
+  const { parts, size } = await readParts(request, options);
+  if (size === 0) return spec.empty.value;
+  return spec.read(parseBody(joinParts(parts)), mediaType(request, types));
 }
 
 function checked(

@@ -17,6 +17,7 @@ import type { Known, Newest } from "./newest.ts";
 import { pause } from "./pause.ts";
 import { encodeRecord } from "./records.ts";
 import { SerialQueue } from "./serial_queue.ts";
+import { makeDigests, Turns } from "./turns.ts";
 import {
   type Attribution,
   type CommitOptions,
@@ -128,7 +129,7 @@ export class Committer {
       }
       const base = await this.#base(request);
       if (base !== null) {
-        const config = request.edit(base.known.version);
+        const config = await request.edit(base.known.version);
         const committed = await this.#try(base, config, request);
         if (committed !== null) return committed;
       }
@@ -163,6 +164,7 @@ export class Committer {
     request: Request,
   ): Promise<Committed | null> {
     const { version, head } = base.known;
+    await makeDigests(config.customers);
     const digest = digestOf(tailOf(config).digest, config.customers.buckets);
     if (request.takeover === null && digest === version?.digest) {
       return { version, previous: version, changed: false };
@@ -257,6 +259,7 @@ async function writeChunks(
   writer: ChunkWriter,
 ): Promise<Manifest> {
   const refs: [slot: number, ref: ChunkRef][] = [];
+  const turns = new Turns();
   for (const [slot, bucket] of config.customers.buckets.entries()) {
     if (bucket.size === 0) continue;
     const shared = sharedRef(base, slot, bucket.digest);
@@ -267,6 +270,7 @@ async function writeChunks(
         count: bucket.size,
       }),
     ]);
+    await turns.next();
   }
   const tail = tailOf(config);
   const shared = sharedRef(base, TAIL_SLOT, tail.digest);

@@ -10,6 +10,7 @@ import { keepBucketPiece, tailOf } from "./gzip.ts";
 import { chunkKey } from "./keys.ts";
 import { type ChunkRef, type Manifest, TAIL_SLOT } from "./manifest.ts";
 import { damaged } from "./records.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * Reads the config that a manifest stands for. Buckets that `known` has as well are shared with it,
@@ -41,6 +42,7 @@ export async function readConfig(
   }
   const keys = wanted.map(([, ref]) => chunkKeys(ref));
   const entries = db.getMany(keys.flat());
+  const turns = new Turns();
   for (const [index, [slot, ref]] of wanted.entries()) {
     const values: Entry[] = [];
     for (let part = 0; part < keys[index]!.length; part++) {
@@ -48,6 +50,7 @@ export async function readConfig(
     }
     if (slot === TAIL_SLOT) tail = readTail(ref, values);
     else buckets[slot] = readBucket(ref, values);
+    await turns.next();
   }
   await entries.return(undefined);
   if (tail === null) {

@@ -17,6 +17,7 @@ import { ID_BYTES, Manifest } from "./manifest.ts";
 import { pause } from "./pause.ts";
 import { damaged, decodeRecord, encodeRecord, HEAD_SHAPE } from "./records.ts";
 import { StoreUnavailable } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 /** Chunks looked at in one sweep, so that memory has a bound: some 20 MB. */
 const MAX_CANDIDATES = 50_000;
@@ -210,6 +211,7 @@ export class Garbage {
   /** Sweeps the whole store, some ten thousand chunks at a time. */
   async #sweepAll(): Promise<void> {
     const { db, signal } = this.#options;
+    const turns = new Turns();
     let start: Deno.KvKey | null = null;
     do {
       const candidates: Candidates = new Map();
@@ -230,6 +232,7 @@ export class Garbage {
         const parts = candidates.get(name);
         if (parts === undefined) candidates.set(name, [part]);
         else parts.push(part);
+        await turns.next();
       }
       await this.#sweep(candidates);
     } while (start !== null);
@@ -264,10 +267,12 @@ export class Garbage {
       prefix: MANIFEST_PREFIX,
       start: manifestKey(mark.last + 1),
     };
+    const turns = new Turns();
     for await (const entry of db.list(selector, { batchSize: 8 })) {
       if (signal.aborted) return;
       for (const id of Manifest.decode(entry).ids()) candidates.delete(id);
       mark.last = entry.key.at(-1) as number;
+      await turns.next();
     }
     if (mark.last < head.version) {
       throw damaged(manifestKey(head.version), "it is missing");

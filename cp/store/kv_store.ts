@@ -280,7 +280,7 @@ export class KvStore implements VersionStore {
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => void,
+    check?: (current: Version | null) => unknown,
   ): Promise<Committed> {
     checkTakeover(options);
     return await this.#commit(currentContents(check), attribution, {

@@ -1,7 +1,7 @@
 import { configDigest } from "../../shared/canonical.ts";
-import type { Config } from "../../shared/config.ts";
 import type { Logger } from "../../shared/log.ts";
 import { Alarm, watchHead } from "./head_watch.ts";
+import { SerialQueue } from "./serial_queue.ts";
 import {
   type Attribution,
   type CommitOptions,
@@ -38,6 +38,8 @@ export class MemoryDatabase {
   readonly digests = new Map<number, { epoch: string; digest: string }>();
   readonly routers = new Map<string, RouterRecord>();
   readonly alarms = new Set<Alarm>();
+  /** Commits of all stores, one after the other. */
+  readonly queue = new SerialQueue();
 }
 
 /** How a {@linkcode MemoryStore} is made. */
@@ -113,7 +115,7 @@ export class MemoryStore implements VersionStore {
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => void,
+    check?: (current: Version | null) => unknown,
   ): Promise<Committed> {
     checkTakeover(options);
     return await this.#commit(currentContents(check), attribution, options);
@@ -174,9 +176,21 @@ export class MemoryStore implements VersionStore {
   ): Promise<Committed> {
     checkAttribution(attribution);
     const database = await this.#open();
-    // Nothing is awaited from here on, so nobody else commits.
+    return await database.queue.run(() =>
+      this.#commitTo(database, { edit, attribution, takeover })
+    );
+  }
+
+  async #commitTo(
+    database: MemoryDatabase,
+    { edit, attribution, takeover }: {
+      edit: Edit;
+      attribution: Attribution;
+      takeover: Takeover | null;
+    },
+  ): Promise<Committed> {
     const previous = database.versions.get(database.head.version) ?? null;
-    const config: Config = edit(previous);
+    const config = await edit(previous);
     const digest = configDigest(config);
     if (takeover === null && previous?.digest === digest) {
       return { version: previous, previous, changed: false };

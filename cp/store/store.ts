@@ -42,9 +42,10 @@ export interface Attribution {
 
 /**
  * Makes the next config of the current one. It may run more than once, for concurrent edits, so it
- * has no effects; what it throws ends the commit and reaches the caller.
+ * has no effects; what it throws ends the commit and reaches the caller. Commits behind it wait for
+ * one that takes long.
  */
-export type Edit = (current: Version | null) => Config;
+export type Edit = (current: Version | null) => Config | Promise<Config>;
 
 /** What a commit answers. */
 export interface Committed {
@@ -131,14 +132,15 @@ export interface VersionStore {
   /**
    * Commits the current contents as version max(head, `above`) + 1 under a new epoch that supersedes
    * the store's own, all it superseded, and `epochs`. `check` is run on the very version that is
-   * committed anew, for each try; what it throws ends the takeover and reaches the caller.
+   * committed anew, for each try, and waited for; what it throws ends the takeover and reaches the
+   * caller.
    *
    * @throws {EmptyStore} if there are no contents.
    */
   takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => void,
+    check?: (current: Version | null) => unknown,
   ): Promise<Committed>;
   /**
    * The head, now and after each change: by `watch`, and by a strong read every 2 s should a watch

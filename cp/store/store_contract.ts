@@ -206,6 +206,24 @@ export function testStore(
     }
   });
 
+  test("commit() waits for edits that take their time, one after the other", async (store) => {
+    const all = await Promise.all(
+      ["a", "b", "c"].map((customer) =>
+        store.commit(async (current) => {
+          await new Promise((resolve) => setTimeout(resolve));
+          return assign(customer, "b")(current);
+        }, NOBODY)
+      ),
+    );
+    assert.deepEqual(all.map(({ version }) => version.version), [1, 2, 3]);
+    const current = await store.current();
+    assert.equal(current?.config.customers.size, 3);
+    await assert.rejects(
+      store.commit(() => Promise.reject(new RangeError("no")), NOBODY),
+      RangeError,
+    );
+  });
+
   test("commit() loses no edit of two stores", async (store, place) => {
     const stores = [store, await place.open()];
     const edits = Array.from({ length: 30 }, (_, n) => n);

@@ -36,10 +36,10 @@ export function emptyHead(): Head {
 
 /** The edit of a takeover: the contents stay, once `check` has found nothing against it. */
 export function currentContents(
-  check: (current: Version | null) => void = () => {},
+  check: (current: Version | null) => unknown = () => {},
 ): Edit {
-  return (current) => {
-    check(current);
+  return async (current) => {
+    await check(current);
     if (current === null) {
       throw new EmptyStore(
         "Cannot take over: the store is empty, so there are no contents to commit",

@@ -3,3 +3,9 @@ export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
+
+/** Two of them, which are not the same. */
+export function twoFreePorts(): readonly [number, number] {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return [listener.addr.port, freePort()];
+}

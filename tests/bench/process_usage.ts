@@ -8,6 +8,8 @@ export interface ProcessUsage {
   readonly endedChildrenSeconds: number;
   /** The sum of each one's largest resident memory. */
   readonly peakBytes: number;
+  /** The sum of what is resident now. */
+  readonly residentBytes: number;
 }
 
 /** The kernel counts a process's time in these; 100 on every Linux that Deno runs on (`getconf CLK_TCK`). */
@@ -43,7 +45,8 @@ export async function processUsage(
   ) => [`/proc/${pid}/stat`, `/proc/${pid}/status`]);
   const text = await commandOutput("cat", files) ?? "";
   const stats = text.match(/^[0-9]+ \(.*$/gm) ?? [];
-  const peaks = [...text.matchAll(/^VmHWM:\s+([0-9]+) kB$/gm)];
+  const peaks = memory(text, "VmHWM");
+  const resident = memory(text, "VmRSS");
   if (stats.length !== pids.length || peaks.length !== pids.length) {
     throw new Error(
       `Cannot read the usage of the processes ${
@@ -55,12 +58,28 @@ export async function processUsage(
   return {
     cpuSeconds: sum(fields.map(({ cpuSeconds }) => cpuSeconds)),
     endedChildrenSeconds: sum(fields.map(({ endedChildren }) => endedChildren)),
-    peakBytes: sum(peaks.map(([, kib]) => Number(kib) * 1024)),
+    peakBytes: sum(peaks),
+    residentBytes: sum(resident),
   };
 }
 
+/** A line of `/proc/<pid>/status` for each process, in bytes. */
+function memory(text: string, name: "VmHWM" | "VmRSS"): number[] {
+  return [...text.matchAll(new RegExp(`^${name}:\\s+([0-9]+) kB$`, "gm"))]
+    .map(([, kib]) => Number(kib) * 1024);
+}
+
+/**
+ * The time that processes other than these, and than their children that have ended, have kept cores busy
+ * since the machine was started, in seconds.
+ */
+export async function othersSeconds(pids: readonly number[]): Promise<number> {
+  const [own, busy] = await Promise.all([processUsage(pids), busySeconds()]);
+  return busy - own.cpuSeconds - own.endedChildrenSeconds;
+}
+
 /** The time that all cores together have been busy since the machine was started, in seconds (proc(5)). */
-export async function busySeconds(): Promise<number> {
+async function busySeconds(): Promise<number> {
   const text = await commandOutput("cat", ["/proc/stat"]) ?? "";
   const ticks = text.split("\n", 1)[0]!.split(/ +/).slice(1, 9).map(Number);
   const [, , , idle = 0, waiting = 0] = ticks;

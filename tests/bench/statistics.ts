@@ -6,3 +6,9 @@ export function median(values: readonly number[]): number {
     ? sorted[middle]!
     : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
+
+/** The value that a share of all do not exceed; NaN of nothing. */
+export function percentile(values: ArrayLike<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
+}

@@ -2,14 +2,15 @@
  * `deno task bench:proxy`: our router beside the proxies people use, in front of one endpoint, under one
  * load. `--help` tells the options.
  */
-import { Child } from "../child.ts";
 import { commandOutput } from "../command_output.ts";
 import { machine } from "../machine.ts";
-import { cellsOn, manyCustomers } from "./customers.ts";
+import { commandLine, routerEnv } from "../router_env.ts";
+import { manyCustomers } from "./customers.ts";
 import { measureCase } from "./measurement.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
 import { NotInstalled, type Peer, type Scene } from "./peers/peer.ts";
 import { caseReport, LEGEND, noteLine } from "./report.ts";
+import { startEndpoint } from "./start_endpoint.ts";
 
 /** Something the benchmark cannot go on without; its message is for the person at the terminal. */
 class BenchmarkError extends Error {}
@@ -23,18 +24,7 @@ async function prepare(
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   // nginx, started by root, works as another user.
   await Deno.chmod(folder, 0o755);
-  const endpoint = stack.use(
-    new Child(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--allow-net=127.0.0.1",
-        new URL("endpoint.ts", import.meta.url).pathname,
-      ],
-    }),
-  );
-  const cells = cellsOn(JSON.parse(await endpoint.line(/^\[/)));
+  const { cells, pid: endpointPid } = stack.use(await startEndpoint());
   const config = manyCustomers(cells);
   const configFile = `${folder}/config.json`;
   await Deno.writeTextFile(configFile, JSON.stringify(config));
@@ -42,12 +32,9 @@ async function prepare(
     config,
     configFile,
     cells,
-    endpointPid: endpoint.pid,
+    endpointPid,
     folder,
-    routerEnv: Object.fromEntries(
-      Object.entries(Deno.env.toObject())
-        .filter(([name]) => name.startsWith("ROUTER_")),
-    ),
+    routerEnv: routerEnv(),
     signal,
   };
 }
@@ -104,8 +91,6 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       caseReport(item, outcomes, { versions, form: options.form }) + "\n",
     );
   }
-  const passedOn = Object.entries(scene.routerEnv)
-    .map(([name, value]) => `${name}=${value} `).join("");
   const notes = [
     ...skipped,
     `Machine: ${await machine()}`,
@@ -114,8 +99,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     }, 1 thread, a random one of ${
       Object.keys(scene.config.customer_to_placement).length
     } customers in each request; ${options.rounds} samples of ${options.seconds} s of each proxy; the endpoint and the load share the machine with it`,
-    `Command: ${passedOn}deno task bench:proxy ${Deno.args.join(" ")}`
-      .trimEnd(),
+    `Command: ${commandLine("bench:proxy", scene.routerEnv)}`,
   ];
   console.log(
     [LEGEND, "", ...notes.map((note) => noteLine(note, options.form))]

@@ -1,4 +1,4 @@
-import { busySeconds, processTree, processUsage } from "../process_usage.ts";
+import { othersSeconds, processTree, processUsage } from "../process_usage.ts";
 import type { Case } from "./cases.ts";
 import { type LoadOptions, requestLoad, webSocketLoad } from "./load.ts";
 import type { Peer, RunningPeer, Scene } from "./peers/peer.ts";
@@ -152,16 +152,11 @@ async function usage(
 ): Promise<{ proxy: number; others: number; peakBytes: number }> {
   // The load is a child of this process that has ended when it is asked for.
   const all = new Set([...pids, endpointPid, Deno.pid]);
-  const [proxy, benchmark, busy] = await Promise.all([
+  const [proxy, others] = await Promise.all([
     processUsage(pids),
-    processUsage([...all]),
-    busySeconds(),
+    othersSeconds([...all]),
   ]);
-  return {
-    proxy: proxy.cpuSeconds,
-    others: busy - benchmark.cpuSeconds - benchmark.endedChildrenSeconds,
-    peakBytes: proxy.peakBytes,
-  };
+  return { proxy: proxy.cpuSeconds, others, peakBytes: proxy.peakBytes };
 }
 
 function describe(error: unknown): string {

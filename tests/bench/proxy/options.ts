@@ -1,8 +1,9 @@
+import { chosen, count } from "../arguments.ts";
+import type { TableForm } from "../table.ts";
 import { CASES } from "./cases.ts";
 import type { Case } from "./cases.ts";
 import { PEERS } from "./peers/mod.ts";
 import type { Peer } from "./peers/peer.ts";
-import type { TableForm } from "../table.ts";
 
 /** What the command line asks for. */
 export interface Options {
@@ -53,30 +54,4 @@ export function parseOptions(args: readonly string[]): Options {
     }
   }
   return options;
-}
-
-/** The items a comma list names, in their own order. */
-function chosen<T extends { id: string }>(
-  all: readonly T[],
-  list: string,
-): T[] {
-  const ids = list.split(",");
-  const unknown = ids.find((id) => !all.some((item) => item.id === id));
-  if (unknown !== undefined) {
-    throw new TypeError(
-      `Cannot choose ${JSON.stringify(unknown)}: it is none of ${
-        all.map(({ id }) => id).join(", ")
-      }`,
-    );
-  }
-  return all.filter(({ id }) => ids.includes(id));
-}
-
-function count(arg: string, value: string): number {
-  if (!/^[1-9][0-9]{0,3}$/.test(value)) {
-    throw new TypeError(
-      `Cannot read ${arg}: it needs a whole number from 1 to 9999`,
-    );
-  }
-  return Number(value);
 }

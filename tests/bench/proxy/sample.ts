@@ -28,7 +28,9 @@ export function flawless(samples: readonly LoadResult[]): boolean {
 const QUIET_CORES = 0.2;
 
 /** Whether other programs took so much of the machine that the sample says little of the proxy. */
-export function isDisturbed({ othersCores }: Sample): boolean {
+export function isDisturbed(
+  { othersCores }: Pick<Sample, "othersCores">,
+): boolean {
   return othersCores > QUIET_CORES;
 }
 

@@ -1,0 +1,44 @@
+import { chosen } from "../arguments.ts";
+import type { TableForm } from "../table.ts";
+import type { Extent } from "./measurement.ts";
+
+/** A number of customers, and what is measured with it. */
+export interface Size extends Extent {
+  readonly id: string;
+  readonly customers: number;
+}
+
+const SIZES: readonly Size[] = [
+  { id: "1000", customers: 1000, burst: false, history: false },
+  { id: "100000", customers: 100_000, burst: true, history: false },
+  { id: "1000000", customers: 1_000_000, burst: false, history: true },
+];
+
+/** What the command line asks for. */
+export interface Options {
+  readonly sizes: readonly Size[];
+  readonly form: TableForm;
+}
+
+export const USAGE = `Options:
+  --customers=1000     of ${SIZES.map(({ id }) => id).join(", ")}
+  --markdown           the table as Markdown`;
+
+/** @throws {TypeError} naming the argument that is wrong. */
+export function parseOptions(args: readonly string[]): Options {
+  const options = { sizes: SIZES, form: "text" as TableForm };
+  for (const arg of args) {
+    const [name, value = ""] = arg.split("=", 2);
+    switch (name) {
+      case "--customers":
+        options.sizes = chosen(SIZES, value);
+        break;
+      case "--markdown":
+        options.form = "markdown";
+        break;
+      default:
+        throw new TypeError(`Cannot read ${arg}: there is no such option`);
+    }
+  }
+  return options;
+}
