@@ -22,6 +22,9 @@ import { readPage } from "./ui/page_files.ts";
 /** How long calls that are running get to end once the control plane stops, in milliseconds. */
 const SHUTDOWN_MS = 5000;
 
+/** How long the listener waits for the store to be read, in milliseconds: health checks and metrics do not need it. */
+const FIRST_READ_MS = 2000;
+
 /** What stands for all addresses, and for one of them that this machine always has. */
 const LOOPBACK = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
@@ -175,12 +178,13 @@ async function listen(
   try {
     // Before anybody is served, because it stalls for a moment.
     bodies.start();
+    // The first read of the store would wait behind the handshakes of a fleet that comes back all at once.
+    await atMost(FIRST_READ_MS, hub.start());
     const server = openServer(
       settings,
       (request, info) => app.fetch(request, info),
     );
     address = server.addr;
-    hub.start();
     const signal = await nextSignal();
     log.info("stopping", { signal });
     stopping.abort();

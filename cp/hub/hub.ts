@@ -113,10 +113,14 @@ export class Hub implements Fleet {
     });
   }
 
-  /** Begins to follow the store. Routers may connect before; they are served once it has been read. */
-  start(): void {
+  /**
+   * Begins to follow the store; resolves when it has been read, or cannot be. Routers may connect before; they are
+   * served then.
+   */
+  async start(): Promise<void> {
     this.#source.start();
     this.#roster.start();
+    await this.#source.refresh();
   }
 
   /**
