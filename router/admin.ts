@@ -10,6 +10,7 @@ import { logger } from "../shared/log.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { isLoopback } from "../shared/settings.ts";
 import { type ActiveConfig, activeConfig } from "./active.ts";
+import { holdPacked, type PackedConfig } from "./config/packed_config.ts";
 import type { StatusDocument } from "./status.ts";
 
 const log = logger("admin");
@@ -109,7 +110,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   app.get("/config", (context) => {
     const active = activeConfig();
     if (active === null) return noConfig(context);
-    return context.body(configStream(active.routes.packed.text), 200, {
+    return context.body(configStream(active.routes.packed), 200, {
       "content-type": "application/json",
       ...configHeaders(active),
     });
@@ -171,13 +172,18 @@ function configHeaders(active: ActiveConfig): Record<string, string> {
 const PIECE_BYTES = 64 * 1024;
 
 /** The canonical text, copied as fast as it is read: what is sent must not change hands while it is served from. */
-function configStream(text: Uint8Array): ReadableStream<Uint8Array> {
+function configStream(packed: PackedConfig): ReadableStream<Uint8Array> {
+  const { text } = packed;
+  const release = holdPacked(packed);
   let at = 0;
   return new ReadableStream({
     pull(controller) {
       controller.enqueue(text.slice(at, at += PIECE_BYTES));
-      if (at >= text.length) controller.close();
+      if (at < text.length) return;
+      controller.close();
+      release();
     },
+    cancel: release,
   }, { highWaterMark: 0 });
 }
 

@@ -3,7 +3,7 @@ import { errorLine } from "../shared/errors.ts";
 import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import type { NextConfig } from "./active.ts";
 import { type PushContents, readConfig } from "./config/config_reader.ts";
-import type { PackedConfig } from "./config/packed_config.ts";
+import { type PackedConfig, releasePacked } from "./config/packed_config.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
 import type { SavedConfigs, SavedHead } from "./saved_config.ts";
@@ -13,7 +13,7 @@ export interface ApplierOptions {
   /** The largest config that is taken, in bytes of JSON. */
   readonly maxConfigBytes: number;
   /**
-   * Has a config served, on all threads or on none. What is given stays the applier's.
+   * Has a config served, on all threads or on none. What is given is the applier's, who releases it once it is saved.
    *
    * @throws if that cannot be; then the one before it stays.
    */
@@ -71,6 +71,8 @@ export class Applier {
   /** Whether a config is on the disk; it is saved unless it is. */
   async #save(head: SavedHead, packed: PackedConfig): Promise<boolean> {
     const { saved } = this.#options;
-    return saved.has(head) || await saved.save(head, packed);
+    if (!saved.has(head) && !await saved.save(head, packed)) return false;
+    releasePacked(packed);
+    return true;
   }
 }

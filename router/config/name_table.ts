@@ -66,7 +66,8 @@ export class NameTable implements NameSlots {
     const hash = halfSipHash(this.key, bytes, from, to);
     for (let slot = hash & mask;; slot = (slot + 1) & mask) {
       const start = slots[slot * 2]!;
-      if (start === 0) return -1;
+      // Nor is there anything in a table that was released.
+      if (!start) return -1;
       const beside = slots[slot * 2 + 1]!;
       if (((beside ^ hash) & 0xffff0000) !== 0) continue;
       let at = start;

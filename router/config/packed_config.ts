@@ -43,3 +43,27 @@ export function copyPacked(packed: PackedConfig): PackedConfig {
 export function packedBuffers(packed: PackedConfig): Transferable[] {
   return [packed.text.buffer, packed.customers.slots.buffer];
 }
+
+/** Configs that are being read over time, and by how many. */
+const held = new Map<PackedConfig, number>();
+
+/** Keeps a config readable until what is answered is called, whatever becomes of it. */
+export function holdPacked(packed: PackedConfig): () => void {
+  held.set(packed, (held.get(packed) ?? 0) + 1);
+  return () => {
+    const others = held.get(packed)! - 1;
+    if (others > 0) held.set(packed, others);
+    else held.delete(packed);
+  };
+}
+
+/**
+ * Frees the memory of a config that nobody reads any more: left to the garbage collector, it would stay for minutes,
+ * and the next config beside it would set off a collection that requests wait for.
+ */
+export function releasePacked(packed: PackedConfig): void {
+  if (held.has(packed)) return;
+  for (const { buffer } of [packed.text, packed.customers.slots]) {
+    buffer.transfer(0);
+  }
+}

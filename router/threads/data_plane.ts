@@ -8,6 +8,7 @@ import {
   readyConfig,
 } from "../active.ts";
 import { DataPath } from "../data_path.ts";
+import { releasePacked } from "../config/packed_config.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { RouterSettings } from "../settings.ts";
 import { uncaughtErrors } from "../uncaught.ts";
@@ -93,6 +94,7 @@ export class DataPlane {
     const [own, ...others] = configs;
     const config = readyConfig(own);
     await this.#threads?.prepare(config, others);
+    const before = activeConfig();
     activate({
       ...config,
       appliedAt: systemClock.wall(),
@@ -100,6 +102,7 @@ export class DataPlane {
     });
     try {
       this.#own.retain(own.packed.endpoints);
+      if (before !== null) releasePacked(before.routes.packed);
     } catch (error) {
       // The config is in service, whatever becomes of what the one before it has left.
       log.error("cannot give up what an old config has left", { error });
