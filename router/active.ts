@@ -4,7 +4,7 @@ import { compileRoutes, type Routes } from "./routes.ts";
 /** Where the config that is being served came from. */
 export type ConfigSource = "bootstrap" | "last_known_good" | "control_plane";
 
-/** A valid config that is to be served: plain data, which one thread can give away to another. */
+/** A valid config that is to be served: plain data, which threads can pass on to each other. */
 export interface NextConfig {
   /** The committed version; 0 for a bootstrap config, which has none. */
   readonly version: number;
@@ -19,6 +19,12 @@ export interface ReadyConfig extends Omit<NextConfig, "packed"> {
   /** `sha256:` and 64 hex digits over the canonical text. */
   readonly digest: string;
   readonly routes: Routes;
+}
+
+/** A config as another thread is told of it; what is large in it is shared, not copied. */
+export function nextConfig(config: ReadyConfig): NextConfig {
+  const { version, epoch, source, routes } = config;
+  return { version, epoch, source, packed: routes.packed };
 }
 
 /** Makes a config ready to be served. */
@@ -47,4 +53,22 @@ export function activeConfig(): ActiveConfig | null {
 /** Replaces the served config in one assignment; requests under way keep the one they read. */
 export function activate(next: ActiveConfig | null): void {
   active = next === null ? null : Object.freeze(next);
+}
+
+/** Configs that are being read over time, and by how many. */
+const held = new Map<ActiveConfig, number>();
+
+/** Keeps a config readable, when it is not served any more, until what is answered is called. */
+export function holdConfig(config: ActiveConfig): () => void {
+  held.set(config, (held.get(config) ?? 0) + 1);
+  return () => {
+    const others = held.get(config)! - 1;
+    if (others > 0) held.set(config, others);
+    else held.delete(config);
+  };
+}
+
+/** Whether somebody reads a config who does not do so in one turn. */
+export function isHeld(config: ActiveConfig): boolean {
+  return held.has(config);
 }

@@ -9,8 +9,7 @@ import { show } from "../shared/json.ts";
 import { logger } from "../shared/log.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { isLoopback } from "../shared/settings.ts";
-import { type ActiveConfig, activeConfig } from "./active.ts";
-import { holdPacked, type PackedConfig } from "./config/packed_config.ts";
+import { type ActiveConfig, activeConfig, holdConfig } from "./active.ts";
 import type { StatusDocument } from "./status.ts";
 
 const log = logger("admin");
@@ -110,7 +109,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   app.get("/config", (context) => {
     const active = activeConfig();
     if (active === null) return noConfig(context);
-    return context.body(configStream(active.routes.packed), 200, {
+    return context.body(configStream(active), 200, {
       "content-type": "application/json",
       ...configHeaders(active),
     });
@@ -172,9 +171,9 @@ function configHeaders(active: ActiveConfig): Record<string, string> {
 const PIECE_BYTES = 64 * 1024;
 
 /** The canonical text, copied as fast as it is read: what is sent must not change hands while it is served from. */
-function configStream(packed: PackedConfig): ReadableStream<Uint8Array> {
-  const { text } = packed;
-  const release = holdPacked(packed);
+function configStream(active: ActiveConfig): ReadableStream<Uint8Array> {
+  const { text } = active.routes.packed;
+  const release = holdConfig(active);
   let at = 0;
   return new ReadableStream({
     pull(controller) {

@@ -89,7 +89,7 @@ async function run(
   const data = new DataPlane(settings, { env, tls });
   const link = new LinkThread({
     env,
-    serve: (configs) => data.serve(configs),
+    serve: (config) => data.serve(config),
     active: activeConfig,
   });
   await serveFirst(link, data);
@@ -208,7 +208,7 @@ async function serveFirst(link: LinkThread, data: DataPlane): Promise<void> {
     );
     return;
   }
-  await data.serve([config]);
+  await data.serve(config);
   const { version, epoch, source, packed } = config;
   log.info("config applied", {
     version,

@@ -15,7 +15,7 @@ export interface NameSlots {
    * A power of two of slots, two words each: where in the text a name begins, 0 for an empty slot; and 16 bits of
    * the name's hash before 16 bits of the number that stands beside it.
    */
-  readonly slots: Uint32Array<ArrayBuffer>;
+  readonly slots: Uint32Array;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface NameSlots {
  */
 export class NameTable implements NameSlots {
   readonly key: HashKey;
-  readonly slots: Uint32Array<ArrayBuffer>;
+  readonly slots: Uint32Array;
   readonly #text: Uint8Array;
   readonly #mask: number;
 
@@ -66,8 +66,7 @@ export class NameTable implements NameSlots {
     const hash = halfSipHash(this.key, bytes, from, to);
     for (let slot = hash & mask;; slot = (slot + 1) & mask) {
       const start = slots[slot * 2]!;
-      // Nor is there anything in a table that was released.
-      if (!start) return -1;
+      if (start === 0) return -1;
       const beside = slots[slot * 2 + 1]!;
       if (((beside ^ hash) & 0xffff0000) !== 0) continue;
       let at = start;

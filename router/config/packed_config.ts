@@ -9,7 +9,7 @@ import type { NameSlots } from "./name_table.ts";
  */
 export interface PackedConfig {
   /** The canonical text, in ASCII. */
-  readonly text: Uint8Array<ArrayBuffer>;
+  readonly text: Uint8Array;
   /** `sha256:` and 64 hex digits over it (SPEC section 3). */
   readonly digest: string;
   /** How many customers are assigned. */
@@ -32,38 +32,32 @@ export function packConfig(config: Config): PackedConfig {
   return packed;
 }
 
-/** A copy, to be given away to another thread. */
-export function copyPacked(packed: PackedConfig): PackedConfig {
+/** How many bytes a config's arrays take. */
+export function packedBytes({ text, customers }: PackedConfig): number {
+  return customers.slots.byteLength + text.byteLength;
+}
+
+/** The same config with its arrays in `room`, which has to be of {@linkcode packedBytes} at least. */
+export function copyPacked(
+  packed: PackedConfig,
+  room: ArrayBufferLike,
+): PackedConfig {
   const { key, slots } = packed.customers;
-  const customers = { key, slots: slots.slice() };
-  return { ...packed, text: packed.text.slice(), customers };
-}
-
-/** What is transferred where a config is given away. */
-export function packedBuffers(packed: PackedConfig): Transferable[] {
-  return [packed.text.buffer, packed.customers.slots.buffer];
-}
-
-/** Configs that are being read over time, and by how many. */
-const held = new Map<PackedConfig, number>();
-
-/** Keeps a config readable until what is answered is called, whatever becomes of it. */
-export function holdPacked(packed: PackedConfig): () => void {
-  held.set(packed, (held.get(packed) ?? 0) + 1);
-  return () => {
-    const others = held.get(packed)! - 1;
-    if (others > 0) held.set(packed, others);
-    else held.delete(packed);
+  // The words first: they have to be aligned.
+  const slotsCopy = new Uint32Array(room, 0, slots.length);
+  slotsCopy.set(slots);
+  const textCopy = new Uint8Array(room, slots.byteLength, packed.text.length);
+  textCopy.set(packed.text);
+  return {
+    ...packed,
+    text: textCopy,
+    customers: { key, slots: slotsCopy },
   };
 }
 
-/**
- * Frees the memory of a config that nobody reads any more: left to the garbage collector, it would stay for minutes,
- * and the next config beside it would set off a collection that requests wait for.
- */
-export function releasePacked(packed: PackedConfig): void {
-  if (held.has(packed)) return;
-  for (const { buffer } of [packed.text, packed.customers.slots]) {
-    buffer.transfer(0);
+/** Frees the arrays of a config at once, not when the garbage collector comes by: it cannot be read any more. */
+export function freePacked({ text, customers }: PackedConfig): void {
+  for (const { buffer } of [text, customers.slots]) {
+    if (buffer instanceof ArrayBuffer) buffer.transfer(0);
   }
 }

@@ -6,7 +6,7 @@ import { parseConfigText } from "../../shared/config.ts";
 import { CLOSE, MAX_PART_BYTES } from "../../shared/protocol.ts";
 import { activate, activeConfig, readyConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
-import { copyPacked } from "../config/packed_config.ts";
+import { copyPacked, packedBytes } from "../config/packed_config.ts";
 import { FakeClock } from "../../shared/fake_clock.ts";
 import { SavedConfigs } from "../saved_config.ts";
 import { Link, type LinkOptions } from "./link.ts";
@@ -153,7 +153,8 @@ class Router implements AsyncDisposable {
       saved: new SavedConfigs(this.#directory),
       maxConfigBytes,
       serve: (config) => {
-        const packed = copyPacked(config.packed);
+        const room = new ArrayBuffer(packedBytes(config.packed));
+        const packed = copyPacked(config.packed, room);
         const ready = readyConfig({ ...config, packed });
         activate({ ...ready, appliedAt: 0, appliedAtMonotonic: 0 });
         return Promise.resolve();

@@ -4,11 +4,11 @@ import { logger } from "../../shared/log.ts";
 import {
   activate,
   activeConfig,
+  isHeld,
   type NextConfig,
   readyConfig,
 } from "../active.ts";
 import { DataPath } from "../data_path.ts";
-import { releasePacked } from "../config/packed_config.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { RouterSettings } from "../settings.ts";
 import { uncaughtErrors } from "../uncaught.ts";
@@ -87,13 +87,12 @@ export class DataPlane {
    * Has a config served, by all threads or by none: this one serves it at once, in one assignment between two
    * requests, and all do when this resolves.
    *
-   * @param configs copies of it, one for each thread, to be given away.
+   * @returns whether nobody reads the config before it any more.
    * @throws if a thread cannot hold it ready; then the one before it stays.
    */
-  async serve(configs: readonly [NextConfig, ...NextConfig[]]): Promise<void> {
-    const [own, ...others] = configs;
-    const config = readyConfig(own);
-    await this.#threads?.prepare(config, others);
+  async serve(next: NextConfig): Promise<boolean> {
+    const config = readyConfig(next);
+    await this.#threads?.prepare(config);
     const before = activeConfig();
     activate({
       ...config,
@@ -101,13 +100,13 @@ export class DataPlane {
       appliedAtMonotonic: systemClock.now(),
     });
     try {
-      this.#own.retain(own.packed.endpoints);
-      if (before !== null) releasePacked(before.routes.packed);
+      this.#own.retain(next.packed.endpoints);
     } catch (error) {
       // The config is in service, whatever becomes of what the one before it has left.
       log.error("cannot give up what an old config has left", { error });
     }
     await this.#threads?.serve(config);
+    return before === null || !isHeld(before);
   }
 
   /** Counts over all threads. */

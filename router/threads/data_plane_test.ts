@@ -1,6 +1,11 @@
 import { equal, ok, rejects } from "node:assert/strict";
-import { activate, activeConfig, type NextConfig } from "../active.ts";
-import { copyPacked } from "../config/packed_config.ts";
+import {
+  activate,
+  activeConfig,
+  holdConfig,
+  type NextConfig,
+} from "../active.ts";
+import { ConfigRooms } from "../config/config_rooms.ts";
 import { readRouterSettings } from "../settings.ts";
 import { activeAt } from "../testing.ts";
 import { DataPlane } from "./data_plane.ts";
@@ -9,16 +14,12 @@ const { packed } = activeAt("http://127.0.0.1:1").routes;
 
 function config(version: number): NextConfig {
   const source = "control_plane";
-  return { version, epoch: "e", source, packed: copyPacked(packed) };
+  return { version, epoch: "e", source, packed: new ConfigRooms().put(packed) };
 }
 
-/** What no thread can make ready: its default placement has no endpoint. */
-function broken(version: number): NextConfig {
-  const next = config(version);
-  return { ...next, packed: { ...next.packed, endpoints: new Map() } };
-}
-
-Deno.test("DataPlane.serve() has a config served by all threads, or by none", async () => {
+async function withDataPlane(
+  run: (data: DataPlane) => Promise<void>,
+): Promise<void> {
   activate(null);
   const env = { ROUTER_THREADS: "3", LOG_LEVEL: "error" };
   const result = readRouterSettings(env);
@@ -26,25 +27,47 @@ Deno.test("DataPlane.serve() has a config served by all threads, or by none", as
   const tls = { identity: null, ca: null };
   const data = new DataPlane(result.settings, { env, tls });
   try {
-    await data.serve([config(1)]);
+    await run(data);
+  } finally {
+    await data.stop(0);
+    activate(null);
+  }
+}
+
+Deno.test("DataPlane.serve() swaps a config in on every thread", () =>
+  withDataPlane(async (data) => {
+    equal(await data.serve(config(1)), true);
     await data.startThreads();
     equal(data.serving, 3);
-    await data.serve([config(2), config(2), config(2)]);
+    equal(await data.serve(config(2)), true);
     const active = activeConfig();
     ok(active !== null && Object.isFrozen(active));
     equal(active.version, 2);
     equal(active.digest, packed.digest);
     equal(active.routes.find("acme").placement.name, "cell");
-
-    await rejects(data.serve([config(3), config(3), broken(3)]));
-    await rejects(data.serve([broken(3), config(3), config(3)]));
-    equal(activeConfig(), active);
-    // Whoever was given no copy gets one.
-    await data.serve([config(4), config(4)]);
-    equal(activeConfig()?.version, 4);
     equal(data.serving, 3);
-  } finally {
-    await data.stop(0);
-    activate(null);
-  }
-});
+  }));
+
+Deno.test("DataPlane.serve() leaves the config before it where a new one cannot be served", () =>
+  withDataPlane(async (data) => {
+    await data.serve(config(1));
+    await data.startThreads();
+    const next = config(2);
+    // Its default placement has no endpoint.
+    const broken = { ...next.packed, endpoints: new Map() };
+    await rejects(data.serve({ ...next, packed: broken }));
+    equal(activeConfig()?.version, 1);
+    equal(data.serving, 3);
+  }));
+
+Deno.test("DataPlane.serve() tells whether the config before it is still being read", () =>
+  withDataPlane(async (data) => {
+    await data.serve(config(1));
+    const done = [1, 2].map(() => holdConfig(activeConfig()!));
+    done[0]!();
+    equal(await data.serve(config(2)), false);
+    done[1]!();
+    const doneToo = holdConfig(activeConfig()!);
+    doneToo();
+    equal(await data.serve(config(3)), true);
+  }));

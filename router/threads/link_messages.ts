@@ -16,8 +16,10 @@ export type ToLink =
   }
   /** Begins to connect. */
   | { readonly type: "connect"; readonly id: string; readonly instance: string }
-  /** What became of `serve`; `error` is null where the config is served. */
-  | { readonly type: "served"; readonly error: string | null }
+  /** All threads serve the config of `serve`; `free` where nobody reads the one before it any more. */
+  | { readonly type: "served"; readonly free: boolean }
+  /** None does. */
+  | { readonly type: "refused"; readonly error: string }
   /** Answered by `report`. */
   | { readonly type: "report" }
   /** Answered by `stopped`. */
@@ -36,11 +38,8 @@ export type FromLink =
   | ({ readonly type: "started" } & FirstConfig)
   /** It cannot start. */
   | { readonly type: "failed"; readonly problem: string }
-  /** A config to be served: a copy for each serving thread. Answered by `served`. */
-  | {
-    readonly type: "serve";
-    readonly configs: readonly [NextConfig, ...NextConfig[]];
-  }
+  /** A config to be served. Answered by `served`, or `refused`. */
+  | { readonly type: "serve"; readonly config: NextConfig }
   /** Also told without being asked, whenever a push was answered. */
   | { readonly type: "report"; readonly report: LinkReport }
   | { readonly type: "stopped" };

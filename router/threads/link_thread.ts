@@ -1,6 +1,6 @@
 import { logger } from "../../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
-import type { ActiveConfig, NextConfig } from "../active.ts";
+import { type ActiveConfig, type NextConfig, nextConfig } from "../active.ts";
 import { errorLine } from "../../shared/errors.ts";
 import type { FirstConfig } from "../first_config.ts";
 import { noCounts } from "../link/link.ts";
@@ -10,7 +10,6 @@ import { addHistogram, addRecord } from "./counts.ts";
 import { LastKnown } from "./last_known.ts";
 import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
 import { Replacement } from "./replacement.ts";
-import { copyOf } from "./serving_thread.ts";
 
 const log = logger("threads");
 
@@ -20,14 +19,8 @@ const HEARTBEAT = 10_000;
 export interface LinkThreadOptions {
   /** The settings as they stood in the environment. */
   readonly env: Readonly<Record<string, string>>;
-  /**
-   * Has a config served, by all threads or by none.
-   *
-   * @throws if that cannot be.
-   */
-  readonly serve: (
-    configs: readonly [NextConfig, ...NextConfig[]],
-  ) => Promise<void>;
+  /** See {@linkcode DataPlane.serve}. */
+  readonly serve: (config: NextConfig) => Promise<boolean>;
   readonly active: () => ActiveConfig | null;
   /**
    * What the thread runs.
@@ -57,7 +50,7 @@ export class LinkThread {
   #linked = false;
   /** What threads that are lost have told. */
   #before: LinkReport = NO_REPORT;
-  /** The configs handed over so far, one after the other. */
+  /** Ends when the configs handed over so far are served, one after the other. */
   #serving: Promise<void> = Promise.resolve();
   /** When the last report came, on the monotonic clock. */
   #reportedAt = 0;
@@ -139,8 +132,8 @@ export class LinkThread {
 
   #told(child: Child<ToLink, FromLink>, message: FromLink): void {
     if (message.type === "serve") {
-      const { configs } = message;
-      this.#serving = this.#serving.then(() => this.#serve(child, configs));
+      const { config } = message;
+      this.#serving = this.#serving.then(() => this.#serve(child, config));
     } else if (message.type === "report") {
       this.#report.value = this.#carriedOn(message.report);
     }
@@ -148,15 +141,14 @@ export class LinkThread {
 
   async #serve(
     child: Child<ToLink, FromLink>,
-    configs: readonly [NextConfig, ...NextConfig[]],
+    config: NextConfig,
   ): Promise<void> {
-    let problem: string | null = null;
     try {
-      await this.#options.serve(configs);
+      const free = await this.#options.serve(config);
+      child.tell({ type: "served", free });
     } catch (error) {
-      problem = errorLine(error);
+      child.tell({ type: "refused", error: errorLine(error) });
     }
-    child.tell({ type: "served", error: problem });
   }
 
   /** A report with what threads that are lost have told. */
@@ -203,7 +195,7 @@ export class LinkThread {
       serving: { version, epoch, digest },
       unsaved: isDurable(active, this.#report.value.saved)
         ? null
-        : copyOf(active),
+        : nextConfig(active),
     };
   }
 }

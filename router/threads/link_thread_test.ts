@@ -83,10 +83,9 @@ async function withLink(
     env: {
       ROUTER_CP_URL: plane.url,
       ROUTER_STATE_DIR: directory,
-      ROUTER_THREADS: "2",
       LOG_LEVEL: "error",
     },
-    serve: () => Promise.resolve(),
+    serve: () => Promise.resolve(true),
     active: () => null,
     replaceTime: 10,
   };
@@ -114,14 +113,15 @@ async function reported(
   return report;
 }
 
-Deno.test("LinkThread hands a pushed config over to every serving thread, then saves it, then acks", async () => {
+Deno.test("LinkThread hands a pushed config over to be served, then saves it, then acks", async () => {
   const served: NextConfig[] = [];
   const given = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  const serve: LinkThreadOptions["serve"] = async (configs) => {
-    served.push(...configs);
+  const serve: LinkThreadOptions["serve"] = async (config) => {
+    served.push(config);
     given.resolve();
     await go.promise;
+    return true;
   };
   await withLink({ serve }, async (link, plane, directory) => {
     deepEqual(await link.start(), {
@@ -133,14 +133,12 @@ Deno.test("LinkThread hands a pushed config over to every serving thread, then s
     await eventually(() => plane.socket !== null, "the link connects");
     plane.push(4, CONFIG);
     await given.promise;
-    // One for each of the two threads, and nothing is told before they serve it.
-    equal(served.length, 2);
-    for (const config of served) {
-      const { find } = readyConfig(config).routes;
-      equal(find("acme").placement.name, "b");
-      equal(config.version, 4);
-    }
-    ok(served[0]!.packed.text.buffer !== served[1]!.packed.text.buffer);
+    // In memory that any thread can read; and nothing is told before all serve it.
+    equal(served[0]!.version, 4);
+    const { packed, ...ready } = served[0]!;
+    ok(packed.text.buffer instanceof SharedArrayBuffer);
+    const { find } = readyConfig({ ...ready, packed }).routes;
+    equal(find("acme").placement.name, "b");
     equal((await link.report()).saved, null);
     equal(plane.said.length, 0);
     go.resolve();
@@ -152,6 +150,14 @@ Deno.test("LinkThread hands a pushed config over to every serving thread, then s
     equal(report.counters.updates.applied, 1);
     equal(report.saved?.version, 4);
     equal((await new SavedConfigs(directory).read())?.version, 4);
+
+    // The next one leaves what is being served alone, and the one after it takes the place of the first.
+    plane.push(5, { ...CONFIG, customer_to_placement: {} });
+    await eventually(() => plane.said.length === 2, "the push is acked");
+    equal(find("acme").placement.name, "b");
+    plane.push(6, { ...CONFIG, customer_to_placement: { acme: "a" } });
+    await eventually(() => plane.said.length === 3, "the push is acked");
+    equal(find("acme").placement.name, "a");
   });
 });
 

@@ -5,7 +5,12 @@
 import { errorLine } from "../../shared/errors.ts";
 import type { NextConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
-import { copyPacked, packedBuffers } from "../config/packed_config.ts";
+import { ConfigRooms } from "../config/config_rooms.ts";
+import {
+  copyPacked,
+  freePacked,
+  packedBytes,
+} from "../config/packed_config.ts";
 import { firstConfig } from "../first_config.ts";
 import { Link } from "../link/link.ts";
 import { SavedConfigs, type SavedHead } from "../saved_config.ts";
@@ -25,8 +30,9 @@ interface Parts extends Inside {
 
 let parts: Parts | null = null;
 let link: Link | null = null;
-/** Ends the waiting for the config that was given to be served. */
-let served: (error: string | null) => void = () => {};
+const rooms = new ConfigRooms();
+/** What becomes of the config that was handed over last: whether nobody reads the one before it any more. */
+let served = Promise.withResolvers<boolean>();
 
 surviveErrors();
 scope.onmessage = ({ data: message }) => {
@@ -38,7 +44,10 @@ scope.onmessage = ({ data: message }) => {
       connect(message);
       return;
     case "served":
-      served(message.error);
+      served.resolve(message.free);
+      return;
+    case "refused":
+      served.reject(new Error(message.error));
       return;
     case "report":
       report();
@@ -63,7 +72,7 @@ async function start(
     const applier = new Applier({
       saved,
       maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
-      serve: (config) => serve(config, settings.ROUTER_THREADS),
+      serve,
     });
     const base = { ...inside, saved, applier };
     if (resume === null) {
@@ -71,12 +80,12 @@ async function start(
         bootstrap: settings.ROUTER_BOOTSTRAP ?? null,
         maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
       });
-      const { config } = first;
       parts = { ...base, serving: saved.newest };
-      scope.postMessage(
-        { type: "started", ...first },
-        config === null ? [] : packedBuffers(config.packed),
-      );
+      scope.postMessage({
+        type: "started",
+        ...first,
+        config: first.config === null ? null : shared(first.config),
+      });
     } else {
       await goOn(saved, resume);
       parts = { ...base, serving: resume.serving };
@@ -89,6 +98,14 @@ async function start(
   } catch (error) {
     scope.postMessage({ type: "failed", problem: errorLine(error) });
   }
+}
+
+/** The config that there is at the start, which no other one was served before. */
+function shared(config: NextConfig): NextConfig {
+  const packed = rooms.put(config.packed);
+  rooms.served(true);
+  freePacked(config.packed);
+  return { ...config, packed };
 }
 
 function stateDirectory(settings: RouterSettings): string {
@@ -104,7 +121,10 @@ async function goOn(
   await saved.read();
   if (serving === null || unsaved === null || saved.has(serving)) return;
   // The disk may be what takes its time; the control plane is not to wait for it.
-  void saved.save(serving, unsaved.packed).then((durable) => {
+  const { packed } = unsaved;
+  // A file cannot be written from shared memory.
+  const own = copyPacked(packed, new ArrayBuffer(packedBytes(packed)));
+  void saved.save(serving, own).then((durable) => {
     if (durable) savedNow(serving);
   });
 }
@@ -130,24 +150,12 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
   link.start();
 }
 
-/** Gives a copy of a config to each serving thread, and waits until all serve it. */
-async function serve(config: NextConfig, threads: number): Promise<void> {
-  const copy = (): NextConfig => ({
-    ...config,
-    packed: copyPacked(config.packed),
-  });
-  const configs: [NextConfig, ...NextConfig[]] = [copy()];
-  while (configs.length < threads) configs.push(copy());
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  served = (error) => {
-    if (error === null) resolve();
-    else reject(new Error(error));
-  };
-  scope.postMessage(
-    { type: "serve", configs },
-    configs.flatMap(({ packed }) => packedBuffers(packed)),
-  );
-  await promise;
+/** Hands a config over to the threads that serve, and waits until all of them do. */
+async function serve(config: NextConfig): Promise<void> {
+  served = Promise.withResolvers();
+  const packed = rooms.put(config.packed);
+  scope.postMessage({ type: "serve", config: { ...config, packed } });
+  rooms.served(await served.promise);
 }
 
 /** A config has reached the disk after its push was answered. */

@@ -1,5 +1,4 @@
-import type { NextConfig, ReadyConfig } from "../active.ts";
-import { copyPacked, packedBuffers } from "../config/packed_config.ts";
+import { nextConfig, type ReadyConfig } from "../active.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { Child } from "./child.ts";
 import type { TrafficCounts } from "./counts.ts";
@@ -39,10 +38,7 @@ export class ServingThread {
 
   /** @throws if it cannot listen. */
   async start(message: ToServing & { type: "start" }): Promise<void> {
-    const { config } = message;
-    const answer = await this.#child.ask(message, ["listening", "failed"], {
-      transferred: config === null ? [] : packedBuffers(config.packed),
-    });
+    const answer = await this.#child.ask(message, ["listening", "failed"]);
     if (answer.type === "failed") throw new Error(answer.problem);
     this.listening = true;
   }
@@ -50,18 +46,13 @@ export class ServingThread {
   /**
    * Has it hold a config ready.
    *
-   * @param copy of the same config, which is given away.
    * @throws if it cannot.
    */
-  async prepare(
-    config: ReadyConfig,
-    copy: NextConfig = copyOf(config),
-  ): Promise<void> {
+  async prepare(config: ReadyConfig): Promise<void> {
     this.ready = null;
     const { error } = await this.#child.ask(
-      { type: "prepare", config: copy },
+      { type: "prepare", config: nextConfig(config) },
       ["prepared"],
-      { transferred: packedBuffers(copy.packed) },
     );
     if (error !== null) throw new Error(error);
     this.ready = config;
@@ -105,10 +96,4 @@ export class ServingThread {
     this.listening = false;
     this.#child.end();
   }
-}
-
-/** A config as it is sent to another thread: a copy, which is given away. */
-export function copyOf(config: ReadyConfig): NextConfig {
-  const { version, epoch, source, routes } = config;
-  return { version, epoch, source, packed: copyPacked(routes.packed) };
 }

@@ -2,13 +2,7 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
-import {
-  activate,
-  activeConfig,
-  type ReadyConfig,
-  readyConfig,
-} from "../active.ts";
-import { releasePacked } from "../config/packed_config.ts";
+import { activate, type ReadyConfig, readyConfig } from "../active.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { Traffic } from "../traffic.ts";
@@ -107,14 +101,12 @@ function renew(identity: TlsIdentity): void {
 }
 
 function serve(config: ReadyConfig): void {
-  const before = activeConfig();
   activate({
     ...config,
     appliedAt: systemClock.wall(),
     appliedAtMonotonic: systemClock.now(),
   });
   data?.retain(config.routes.packed.endpoints);
-  if (before !== null) releasePacked(before.routes.packed);
 }
 
 async function stop(graceMs: number): Promise<void> {

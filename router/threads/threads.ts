@@ -1,6 +1,6 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
-import type { ActiveConfig, NextConfig, ReadyConfig } from "../active.ts";
+import { type ActiveConfig, nextConfig, type ReadyConfig } from "../active.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import {
   countsOf,
@@ -10,7 +10,7 @@ import {
 } from "./counts.ts";
 import { Replacement } from "./replacement.ts";
 import type { SentListener } from "./serving_messages.ts";
-import { copyOf, ServingThread } from "./serving_thread.ts";
+import { ServingThread } from "./serving_thread.ts";
 
 const log = logger("threads");
 
@@ -35,8 +35,8 @@ export interface ThreadsOptions {
 
 /**
  * The serving threads besides the main one. Each has its own listeners on the same addresses, between
- * which the system shares out connections, its own connections to the cells, and its own copy of the
- * config. The main thread alone knows the control plane; what it applies, it hands on.
+ * which the system shares out connections, its own connections to the cells; the config
+ * lies in memory that all share. The main thread alone knows the control plane; what it applies, it hands on.
  */
 export class Threads {
   readonly #options: ThreadsOptions;
@@ -98,7 +98,7 @@ export class Threads {
         tls: this.#tls,
         listeners: this.#options.listeners,
         threads: this.#options.count + 1,
-        config: active === null ? null : copyOf(active),
+        config: active === null ? null : nextConfig(active),
       });
     } catch (error) {
       this.#remove(thread);
@@ -130,16 +130,12 @@ export class Threads {
   /**
    * Has every thread hold a config ready. One that is lost meanwhile is not waited for.
    *
-   * @param copies of the config, to be given away; where they do not suffice, more are made.
-   * @throws if a thread cannot; then none will serve it.
+   * @throws if one of them cannot; then none will serve it.
    */
-  async prepare(
-    config: ReadyConfig,
-    copies: readonly NextConfig[],
-  ): Promise<void> {
-    await Promise.all(this.#threads.map(async (thread, index) => {
+  async prepare(config: ReadyConfig): Promise<void> {
+    await Promise.all(this.#threads.map(async (thread) => {
       try {
-        await thread.prepare(config, copies[index]);
+        await thread.prepare(config);
       } catch (error) {
         if (!thread.over) throw error;
       }

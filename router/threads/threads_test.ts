@@ -99,7 +99,7 @@ Deno.test("Threads.serve() gives up a thread that cannot serve what the others s
     source: "control_plane",
     routes,
   } as const;
-  await threads.prepare(config, []);
+  await threads.prepare(config);
   await threads.serve(config);
   equal(threads.serving, 0);
   await eventually(() => threads.serving === 1, "another takes its place");
