@@ -63,7 +63,14 @@ function pack(
     try {
       // This one stops at the limit; the runtime's DecompressionStream gives out what a chunk of
       // input unpacks to, however much that is, before anybody can count it.
-      bytes = gunzipSync(contents.gzip, { maxOutputLength: maxBytes });
+      bytes = gunzipSync(contents.gzip, {
+        maxOutputLength: maxBytes,
+        // One piece, where it is as large as it says: pieces would be put together in memory of the same size again.
+        chunkSize: Math.max(
+          Math.min(claimedBytes(contents.gzip), maxBytes),
+          64,
+        ),
+      });
     } catch (error) {
       return hasCode(error, "ERR_BUFFER_TOO_LARGE")
         ? tooLarge(maxBytes)
@@ -94,7 +101,14 @@ function packed(result: ConfigResult): PackedConfig | string {
     : problemsLine(result.problems, result.more);
 }
 
-/** The bytes in a buffer of their own: a small one may lie among others, which could not be given away with it. */
+/** The size of its contents as a gzip member tells it, which may be a lie (RFC 1952, section 2.3.1). */
+function claimedBytes(gzip: Uint8Array): number {
+  const { buffer, byteOffset, byteLength } = gzip;
+  if (byteLength < 4) return 0;
+  return new DataView(buffer, byteOffset).getUint32(byteLength - 4, true);
+}
+
+/** The bytes in a buffer of their own: a small one may lie among others, which would be freed with it. */
 function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = bytes;
   return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength

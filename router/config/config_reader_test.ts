@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import { readJson } from "../../shared/json.ts";
 import { type ConfigContents, readConfig } from "./config_reader.ts";
@@ -55,6 +56,30 @@ Deno.test("readConfig() gives out arrays that can be given away without what lie
     assert.ok(read.ok);
     assert.equal(read.packed.text.buffer.byteLength, TEXT.length);
   }
+});
+
+Deno.test("readConfig() reads a gzip member whatever size it claims", () => {
+  const options = { maxBytes: 1000, digest: null };
+  const honest = readConfig(
+    { kind: "gzip", gzip: gzipSync(TEXT) },
+    options,
+  );
+  assert.ok(honest.ok);
+  for (const claim of [0, 1, 65, TEXT.length + 1, 2 ** 32 - 1]) {
+    const member = new Uint8Array(gzipSync(TEXT));
+    new DataView(member.buffer).setUint32(member.length - 4, claim, true);
+    const lie = readConfig({ kind: "gzip", gzip: member }, options);
+    assert.ok(!lie.ok);
+    assert.match(lie.error, /no gzip member/);
+  }
+  // Several members in a row are one text; only what the last one claims is looked at.
+  const halves = [TEXT.slice(0, 50), TEXT.slice(50)].map((half) =>
+    new Uint8Array(gzipSync(half))
+  );
+  const gzip = new Uint8Array(Buffer.concat(halves));
+  const read = readConfig({ kind: "gzip", gzip }, options);
+  assert.ok(read.ok);
+  assert.deepEqual(read.packed.text, honest.packed.text);
 });
 
 for (

@@ -16,6 +16,7 @@ import { Link } from "../link/link.ts";
 import { SavedConfigs, type SavedHead } from "../saved_config.ts";
 import type { RouterSettings } from "../settings.ts";
 import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
+import { collectGarbage } from "./collect_garbage.ts";
 import { type Inside, openInside, workerScope } from "./inside.ts";
 import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
 
@@ -95,6 +96,7 @@ async function start(
         bootstrapProblem: null,
       });
     }
+    collectGarbage();
   } catch (error) {
     scope.postMessage({ type: "failed", problem: errorLine(error) });
   }
@@ -144,7 +146,10 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
     apply: (push, contents, options) =>
       applier.apply(push, contents, options).finally(() =>
         // Behind what the link makes of the outcome.
-        setTimeout(report, 0)
+        setTimeout(() => {
+          report();
+          collectGarbage();
+        }, 0)
       ),
   });
   link.start();
