@@ -5,14 +5,14 @@
 import { machine } from "../machine.ts";
 import { noteLine } from "../proxy/report.ts";
 import { measure, type Measured } from "./measurement.ts";
-import { parseOptions, USAGE } from "./options.ts";
+import { type Options, parseOptions, USAGE } from "./options.ts";
 import { report } from "./report.ts";
 
 if (Deno.args.includes("--help")) {
   console.log(USAGE);
   Deno.exit(0);
 }
-const options = parseOptions(Deno.args);
+const options = readOptions();
 const all: Measured[] = [];
 for (const size of options.sizes) {
   console.error(`${size.customers} customers`);
@@ -35,3 +35,13 @@ console.log(
     ...notes.map((note) => noteLine(note, options.form)),
   ].join("\n"),
 );
+
+function readOptions(): Options {
+  try {
+    return parseOptions(Deno.args);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(error.message);
+    Deno.exit(2);
+  }
+}
