@@ -17,6 +17,8 @@ const UNFINISHED = "last_known_good.new";
 const MAX_DAMAGED = 5;
 /** Nothing this large is ever written, so it need not be read. */
 const MAX_FILE_BYTES = 512 * 1024 * 1024;
+/** Written at a time: more would keep a core busy in one go, which requests may want. */
+const WRITE_BYTES = 256 * 1024;
 /** How long an answer waits for the disk, in milliseconds. */
 const SAVE_TIMEOUT_MS = 10_000;
 
@@ -289,7 +291,7 @@ function sha256(text: string): string {
 
 async function writeWhole(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) {
-    at += await file.write(bytes.subarray(at));
+    at += await file.write(bytes.subarray(at, at + WRITE_BYTES));
   }
 }
 
