@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { parseConfigText } from "../shared/config.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
-import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activate, readyConfig } from "./active.ts";
 import { packConfig } from "./config/packed_config.ts";
-import { noCounts } from "./link/link.ts";
 import { createMetrics } from "./metrics.ts";
-import type { LinkReport } from "./threads/link_messages.ts";
+import { NO_REPORT } from "./threads/link_thread.ts";
 import { Traffic } from "./traffic.ts";
 
 Deno.test("createMetrics() shows every metric the router promises", async () => {
@@ -15,26 +13,11 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
   );
   assert.ok(result.ok);
   const clock = new FakeClock(0, 1_700_000_000_000);
-  const report: LinkReport = {
-    status: {
-      connected: false,
-      version: null,
-      lag: 0,
-      behindSeconds: 0,
-      lastHeardAt: null,
-      lastRejected: null,
-    },
-    counters: noCounts(),
-    applySeconds: new Histogram(SECONDS_BOUNDS),
-    saved: null,
-    saveFailures: 0,
-    uncaught: 0,
-  };
   const traffic = new Traffic();
   const metrics = createMetrics({
     traffic: () => traffic,
     threads: () => 1,
-    link: () => report,
+    link: () => NO_REPORT,
     clock,
     uncaught: () => 0,
   });

@@ -32,6 +32,7 @@ export class DataPlane {
   readonly #own: DataPath;
   readonly #listeners: SentListener[] = [];
   #threads: Threads | null = null;
+  #losses = 0;
 
   constructor(settings: RouterSettings, options: DataPlaneOptions) {
     this.#settings = settings;
@@ -106,7 +107,15 @@ export class DataPlane {
       log.error("cannot give up what an old config has left", { error });
     }
     await this.#threads?.serve(config);
-    return before === null || !isHeld(before);
+    return before === null || !isHeld(before) && !this.#lostThread();
+  }
+
+  /** Whether a thread was lost since this was asked last: one that hangs may still read what it served. */
+  #lostThread(): boolean {
+    const losses = this.#threads?.losses ?? 0;
+    const before = this.#losses;
+    this.#losses = losses;
+    return losses > before;
   }
 
   /** Counts over all threads. */

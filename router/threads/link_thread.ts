@@ -200,7 +200,8 @@ export class LinkThread {
   }
 }
 
-const NO_REPORT: LinkReport = {
+/** What is known of a link before it has told anything. */
+export const NO_REPORT: LinkReport = {
   status: {
     connected: false,
     version: null,

@@ -45,6 +45,8 @@ export class Threads {
   /** The counters of threads that have ended; null before one has. */
   #ended: TrafficCounts | null = null;
   readonly #replacement: Replacement;
+  /** How many have been lost. */
+  losses = 0;
 
   private constructor(options: ThreadsOptions) {
     this.#options = options;
@@ -116,6 +118,7 @@ export class Threads {
   #lost(thread: ServingThread, error: string): void {
     if (!thread.listening || !this.#threads.includes(thread)) return;
     this.#remove(thread);
+    this.losses++;
     if (thread.counts !== null) {
       const parts = [lastingCounts(thread.counts)];
       if (this.#ended !== null) parts.push(this.#ended);

@@ -57,6 +57,7 @@ Deno.test("Threads puts another thread in the place of one that dies, and keeps 
   await eventually(() => threads.serving === 1, "another takes its place");
   const [lost, now] = await threads.counts();
   // What only grows is kept; what was open is not any more.
+  equal(threads.losses, 1);
   equal(lost!.uncaught, 4);
   equal(lost!.refused.max_connections, 5);
   equal(lost!.connections + lost!.inFlight, 0);

@@ -2,6 +2,7 @@
  * `deno task bench:fleet`: one control plane and simulated fleets of up to 10,000 routers. `--help`
  * tells the options.
  */
+import { runProgram } from "../program.ts";
 import { machine } from "../machine.ts";
 import { measure } from "./measurement.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
@@ -53,20 +54,4 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   ].join("\n"));
 }
 
-if (Deno.args.includes("--help")) {
-  console.log(USAGE);
-  Deno.exit(0);
-}
-const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(name, () => stop.abort());
-}
-try {
-  await run(parseOptions(Deno.args), stop.signal);
-  Deno.exit(0);
-} catch (error) {
-  if (stop.signal.aborted) console.error("Stopped.");
-  else if (error instanceof TypeError) console.error(error.message);
-  else console.error(error);
-  Deno.exit(1);
-}
+await runProgram({ usage: USAGE, parse: parseOptions, run });

@@ -2,6 +2,7 @@
  * `deno task bench:outage`: what a router's link holds while there is no control plane, over many
  * attempts to reach one. `--help` tells the options.
  */
+import { runProgram } from "../program.ts";
 import { machine } from "../machine.ts";
 import { formatTable } from "../table.ts";
 import { measure, type Outcome } from "./measurement.ts";
@@ -30,20 +31,4 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   ].join("\n"));
 }
 
-if (Deno.args.includes("--help")) {
-  console.log(USAGE);
-  Deno.exit(0);
-}
-const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(name, () => stop.abort());
-}
-try {
-  await run(parseOptions(Deno.args), stop.signal);
-  Deno.exit(0);
-} catch (error) {
-  if (stop.signal.aborted) console.error("Stopped.");
-  else if (error instanceof TypeError) console.error(error.message);
-  else console.error(error);
-  Deno.exit(1);
-}
+await runProgram({ usage: USAGE, parse: parseOptions, run });

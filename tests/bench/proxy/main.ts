@@ -2,6 +2,7 @@
  * `deno task bench:proxy`: our router beside the proxies people use, in front of one endpoint, under one
  * load. `--help` tells the options.
  */
+import { BenchmarkError, runProgram } from "../program.ts";
 import { commandOutput } from "../command_output.ts";
 import { machine } from "../machine.ts";
 import { commandLine, routerEnv } from "../router_env.ts";
@@ -11,9 +12,6 @@ import { type Options, parseOptions, USAGE } from "./options.ts";
 import { NotInstalled, type Peer, type Scene } from "./peers/peer.ts";
 import { caseReport, LEGEND, noteLine } from "./report.ts";
 import { startEndpoint } from "./start_endpoint.ts";
-
-/** Something the benchmark cannot go on without; its message is for the person at the terminal. */
-class BenchmarkError extends Error {}
 
 /** Starts the endpoint and writes down the customers. */
 async function prepare(
@@ -107,21 +105,4 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   );
 }
 
-if (Deno.args.includes("--help")) {
-  console.log(USAGE);
-  Deno.exit(0);
-}
-const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(name, () => stop.abort());
-}
-try {
-  await run(parseOptions(Deno.args), stop.signal);
-  Deno.exit(0);
-} catch (error) {
-  if (stop.signal.aborted) console.error("Stopped.");
-  else if (error instanceof BenchmarkError || error instanceof TypeError) {
-    console.error(error.message);
-  } else console.error(error);
-  Deno.exit(1);
-}
+await runProgram({ usage: USAGE, parse: parseOptions, run });

@@ -3,6 +3,7 @@
  * how soon it serves after a start, and how much memory it takes, at several sizes of the config. `--help` tells
  * the options.
  */
+import { runProgram } from "../program.ts";
 import { Child } from "../child.ts";
 import { machine } from "../machine.ts";
 import { noteLine } from "../proxy/report.ts";
@@ -93,20 +94,4 @@ async function measureLookups(
   return JSON.parse(await child.succeeds());
 }
 
-if (Deno.args.includes("--help")) {
-  console.log(USAGE);
-  Deno.exit(0);
-}
-const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(name, () => stop.abort());
-}
-try {
-  await run(parseOptions(Deno.args), stop.signal);
-  Deno.exit(0);
-} catch (error) {
-  if (stop.signal.aborted) console.error("Stopped.");
-  else if (error instanceof TypeError) console.error(error.message);
-  else console.error(error);
-  Deno.exit(1);
-}
+await runProgram({ usage: USAGE, parse: parseOptions, run });
