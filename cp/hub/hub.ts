@@ -59,6 +59,7 @@ export class Hub implements Fleet {
       log,
       clock,
       changed: (standing) => this.#exchange.changed(standing),
+      wanted: () => this.#directory.all.size > 0,
     });
     this.#directory = new Directory({
       clock,

@@ -4,8 +4,9 @@ import {
   encodeConfigUpdate,
   MAX_FRAME_BYTES,
 } from "../../shared/protocol.ts";
-import { gzipMember } from "../store/gzip.ts";
+import { gzipMember, gzipping } from "../store/gzip.ts";
 import type { Version } from "../store/store.ts";
+import { inTurns } from "../store/turns.ts";
 
 /** A push as it goes to a socket: a text frame, and what follows it in binary parts. */
 export interface Frames {
@@ -32,23 +33,30 @@ export class Payload {
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
+  /** Makes the parts ahead, without keeping others waiting. */
+  async prepare(): Promise<void> {
+    if (this.#parts !== undefined) return;
+    const body = await inTurns(gzipping(this.#version.config));
+    this.#parts ??= this.#makeParts(body);
+  }
+
   /** For routers that take parts: `config_begin`, and one gzip member of the canonical text. */
   parts(): Frames {
-    if (this.#parts === undefined) {
-      const { version, epoch, digest, config } = this.#version;
-      const body = gzipMember(config);
-      const text = encode({
-        type: "config_begin",
-        version,
-        epoch,
-        digest,
-        supersedes: this.#supersedes,
-        encoding: "gzip",
-        bytes: body.length,
-      });
-      this.#parts = { text, body };
-    }
-    return this.#parts;
+    return this.#parts ??= this.#makeParts(gzipMember(this.#version.config));
+  }
+
+  #makeParts(body: Uint8Array): Frames {
+    const { version, epoch, digest } = this.#version;
+    const text = encode({
+      type: "config_begin",
+      version,
+      epoch,
+      digest,
+      supersedes: this.#supersedes,
+      encoding: "gzip",
+      bytes: body.length,
+    });
+    return { text, body };
   }
 
   /** For all others: one `config_update`; null if it does not fit into a frame. */

@@ -35,6 +35,7 @@ export class Source {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #changed: (standing: Standing) => void;
+  readonly #wanted: () => boolean;
   readonly #ended = new AbortController();
   /** What the store keeps of older versions, as read since it has the head it has. */
   #recorded = new Map<number, Recorded | null>();
@@ -47,17 +48,22 @@ export class Source {
   #failing = false;
   #watching: Promise<void> | null = null;
 
-  /** `changed` is called with each new standing, never from within a call to the source. */
+  /**
+   * `changed` is called with each new standing, never from within a call to the source; `wanted` tells whether there
+   * is anybody to push to.
+   */
   constructor(options: {
     store: VersionStore;
     log: Logger;
     clock: Clock;
     changed: (standing: Standing) => void;
+    wanted: () => boolean;
   }) {
     this.#store = options.store;
     this.#log = options.log;
     this.#clock = options.clock;
     this.#changed = options.changed;
+    this.#wanted = options.wanted;
   }
 
   /** Null until the store has been read for the first time. */
@@ -166,6 +172,7 @@ export class Source {
       if (known) return this.#settle(null);
       const recorded = await this.#readPrevious();
       const next = this.#stand(head, { version, damage: null });
+      if (this.#wanted()) await next.payload?.prepare();
       return this.#settle(next, recorded);
     } catch (error) {
       if (error instanceof StoreDamaged) return await this.#readDamaged(error);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { constants, crc32, deflateRawSync } from "node:zlib";
 import { CANONICAL_HEAD, canonicalTail } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
-import type { Bucket } from "../../shared/customers.ts";
+import { type Bucket, finish, type Steps } from "../../shared/customers.ts";
 import { combineCrc32 } from "./crc32.ts";
 
 /**
@@ -101,11 +101,17 @@ export function tailOf(
  * never compressed before are compressed, so after one edit it is little more than a copy.
  */
 export function gzipMember(config: Config): Uint8Array {
+  return finish(gzipping(config));
+}
+
+/** Makes {@linkcode gzipMember} step by step: that of a million customers takes up to 35 ms. */
+export function* gzipping(config: Config): Steps<Uint8Array> {
   const pieces: Piece[] = [HEAD];
   for (const bucket of config.customers.buckets) {
     if (bucket.size === 0) continue;
     if (pieces.length > 1) pieces.push(COMMA);
     pieces.push(bucketPiece(bucket));
+    yield;
   }
   pieces.push(tailOf(config).piece);
   let size = GZIP_HEADER.length + END.length + TRAILER_BYTES;
@@ -121,6 +127,7 @@ export function gzipMember(config: Config): Uint8Array {
     at += piece.bytes.length;
     crc = combineCrc32(crc, piece);
     length += piece.length;
+    yield;
   }
   member.set(END, at);
   const trailer = new DataView(member.buffer, at + END.length);
