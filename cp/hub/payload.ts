@@ -8,6 +8,9 @@ import { gzipMember, gzipping } from "../store/gzip.ts";
 import type { Version } from "../store/store.ts";
 import { inTurns } from "../store/turns.ts";
 
+/** The push of fewer is put together within some milliseconds. */
+const MANY_CUSTOMERS = 100_000;
+
 /** A push as it goes to a socket: a text frame, and what follows it in binary parts. */
 export interface Frames {
   readonly text: string;
@@ -33,9 +36,10 @@ export class Payload {
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
-  /** Makes the parts ahead, without keeping others waiting. */
+  /** Makes the parts ahead, without keeping others waiting, where there are so many customers that these would. */
   async prepare(): Promise<void> {
-    if (this.#parts !== undefined) return;
+    const { customers } = this.#version;
+    if (this.#parts !== undefined || customers < MANY_CUSTOMERS) return;
     const body = await inTurns(gzipping(this.#version.config));
     this.#parts ??= this.#makeParts(body);
   }
