@@ -109,10 +109,14 @@ export function createAdminApp(options: AdminOptions): Hono {
   app.get("/config", (context) => {
     const active = activeConfig();
     if (active === null) return noConfig(context);
-    return context.body(configStream(active), 200, {
+    const headers = {
       "content-type": "application/json",
       ...configHeaders(active),
-    });
+    };
+    // The text of a HEAD's answer would never be read, and so never be let go of.
+    return context.req.method === "HEAD"
+      ? context.body(null, 200, headers)
+      : context.body(configStream(active), 200, headers);
   });
 
   app.notFound((context) =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseConfigText } from "../shared/config.ts";
 import { Metrics } from "../shared/metrics.ts";
-import { activate, activeConfig } from "./active.ts";
+import { activate, activeConfig, isHeld } from "./active.ts";
 import { createAdminApp, isAllowedHost } from "./admin.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
 import type { LinkStatus } from "./link/link.ts";
@@ -189,6 +189,28 @@ Deno.test("createAdminApp() answers /config with the canonical text", async () =
     assert.equal(response.headers.get("content-type"), "application/json");
     assert.deepEqual(JSON.parse(await response.text()), JSON.parse(text));
   }
+});
+
+Deno.test("createAdminApp() holds a config for as long as /config is being read, and not for a HEAD", async () => {
+  const customers = Array.from(
+    { length: 30_000 },
+    (_, i) => `"customer-${i}":"b"`,
+  );
+  serve(TEXT.replace('"acme":"b"', customers.join(",")));
+  const active = activeConfig()!;
+  const head = await app()("/config", { method: "HEAD" });
+  assert.equal(head.status, 200);
+  assert.equal(head.headers.get("x-config-version"), "5");
+  assert.equal(isHeld(active), false);
+
+  const [read, left] = [await app()("/config"), await app()("/config")];
+  assert.equal(isHeld(active), true);
+  await read.text();
+  assert.equal(isHeld(active), true);
+  const reader = left.body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  assert.equal(isHeld(active), false);
 });
 
 Deno.test("createAdminApp() answers /metrics as Prometheus text", async () => {
