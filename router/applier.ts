@@ -3,7 +3,7 @@ import { errorLine } from "../shared/errors.ts";
 import { Histogram, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import type { NextConfig } from "./active.ts";
 import { type PushContents, readConfig } from "./config/config_reader.ts";
-import { freePacked, type PackedConfig } from "./config/packed_config.ts";
+import type { PackedConfig } from "./config/packed_config.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
 import type { SavedConfigs, SavedHead } from "./saved_config.ts";
@@ -13,7 +13,7 @@ export interface ApplierOptions {
   /** The largest config that is taken, in bytes of JSON. */
   readonly maxConfigBytes: number;
   /**
-   * Has a config served, on all threads or on none. What is given is the applier's, who frees it once it is saved.
+   * Has a config served, on all threads or on none. What is given stays the applier's.
    *
    * @throws if that cannot be; then the one before it stays.
    */
@@ -71,8 +71,6 @@ export class Applier {
   /** Whether a config is on the disk; it is saved unless it is. */
   async #save(head: SavedHead, packed: PackedConfig): Promise<boolean> {
     const { saved } = this.#options;
-    if (!saved.has(head) && !await saved.save(head, packed)) return false;
-    freePacked(packed);
-    return true;
+    return saved.has(head) || await saved.save(head, packed);
   }
 }

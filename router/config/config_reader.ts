@@ -108,7 +108,7 @@ function claimedBytes(gzip: Uint8Array): number {
   return new DataView(buffer, byteOffset).getUint32(byteLength - 4, true);
 }
 
-/** The bytes in a buffer of their own: a small one may lie among others, which would be freed with it. */
+/** The bytes in a buffer of their own: a small one may lie among others, which would be kept with it. */
 function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = bytes;
   return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength

@@ -54,10 +54,3 @@ export function copyPacked(
     customers: { key, slots: slotsCopy },
   };
 }
-
-/** Frees the arrays of a config at once, not when the garbage collector comes by: it cannot be read any more. */
-export function freePacked({ text, customers }: PackedConfig): void {
-  for (const { buffer } of [text, customers.slots]) {
-    if (buffer instanceof ArrayBuffer) buffer.transfer(0);
-  }
-}

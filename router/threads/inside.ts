@@ -1,6 +1,6 @@
 import { openLog } from "../../shared/log.ts";
 import { readRouterSettings, type RouterSettings } from "../settings.ts";
-import type { LogMessage } from "./child.ts";
+import type { LogMessage } from "../../shared/child.ts";
 
 /** A worker's side of its messages, which the types of a page do not have. */
 export interface Scope<To, From> {

@@ -5,7 +5,7 @@ import { errorLine } from "../../shared/errors.ts";
 import type { FirstConfig } from "../first_config.ts";
 import { noCounts } from "../link/link.ts";
 import { isDurable } from "../status.ts";
-import { Child } from "./child.ts";
+import { Child } from "../../shared/child.ts";
 import { addHistogram, addRecord } from "./counts.ts";
 import { LastKnown } from "./last_known.ts";
 import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";

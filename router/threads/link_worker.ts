@@ -6,11 +6,7 @@ import { errorLine } from "../../shared/errors.ts";
 import type { NextConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
 import { ConfigRooms } from "../config/config_rooms.ts";
-import {
-  copyPacked,
-  freePacked,
-  packedBytes,
-} from "../config/packed_config.ts";
+import { copyPacked, packedBytes } from "../config/packed_config.ts";
 import { firstConfig } from "../first_config.ts";
 import { Link } from "../link/link.ts";
 import { SavedConfigs, type SavedHead } from "../saved_config.ts";
@@ -106,7 +102,6 @@ async function start(
 function shared(config: NextConfig): NextConfig {
   const packed = rooms.put(config.packed);
   rooms.served(true);
-  freePacked(config.packed);
   return { ...config, packed };
 }
 

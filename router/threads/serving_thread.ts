@@ -1,6 +1,6 @@
 import { nextConfig, type ReadyConfig } from "../active.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
-import { Child } from "./child.ts";
+import { Child } from "../../shared/child.ts";
 import type { TrafficCounts } from "./counts.ts";
 import { LastKnown } from "./last_known.ts";
 import type { FromServing, ToServing } from "./serving_messages.ts";

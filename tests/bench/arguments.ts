@@ -24,3 +24,35 @@ export function count(arg: string, value: string, most = 9999): number {
   }
   return Number(value);
 }
+
+/**
+ * Reads arguments of the form `--name=value`.
+ *
+ * @param readers what takes each argument's value, by its name.
+ * @throws {TypeError} naming an argument that has no reader; readers throw their own.
+ */
+export function readArguments(
+  args: readonly string[],
+  readers: Readonly<Record<string, (value: string, arg: string) => void>>,
+): void {
+  for (const arg of args) {
+    const [name = "", value = ""] = arg.split("=", 2);
+    if (!Object.hasOwn(readers, name)) {
+      throw new TypeError(`Cannot read ${arg}: there is no such option`);
+    }
+    readers[name]!(value, arg);
+  }
+}
+
+/** The options of a command line; one that cannot be read ends the program, saying why. */
+export function optionsOrEnd<Options>(
+  parse: (args: readonly string[]) => Options,
+): Options {
+  try {
+    return parse(Deno.args);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(error.message);
+    Deno.exit(2);
+  }
+}

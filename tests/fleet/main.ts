@@ -2,6 +2,7 @@
  * `deno task fleet`: simulates a fleet of routers, for whoever wants to know what a control plane can
  * carry. `--help` tells the options.
  */
+import { optionsOrEnd } from "../bench/arguments.ts";
 import { descriptorLimit } from "./descriptor_limit.ts";
 import {
   type Figures,
@@ -75,22 +76,11 @@ async function run(
   return end.faults.length === 0 ? 0 : 1;
 }
 
-/** What the command line asks for; ends the command where that cannot be read. */
-function optionsOrEnd(): CommandOptions {
-  try {
-    return parseOptions(Deno.args);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(error.message);
-    Deno.exit(2);
-  }
-}
-
 if (Deno.args.includes("--help")) {
   console.log(USAGE);
   Deno.exit(0);
 }
-const options = optionsOrEnd();
+const options = optionsOrEnd(parseOptions);
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => stop.abort());

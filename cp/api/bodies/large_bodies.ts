@@ -1,3 +1,4 @@
+import { Child, ChildLost } from "../../../shared/child.ts";
 import type { Config } from "../../../shared/config.ts";
 import { logger } from "../../../shared/log.ts";
 import { SerialQueue } from "../../store/serial_queue.ts";
@@ -11,9 +12,14 @@ import {
   type BodyEditKind,
   needsCurrent,
 } from "./body_edits.ts";
-import { packPlain, unpack } from "./packed_config.ts";
-import type { ReadingTask, SentProblem } from "./reading_messages.ts";
-import { ReadingThread, ThreadLost } from "./reading_thread.ts";
+import { packedBuffers, packPlain, unpack } from "./packed_config.ts";
+import {
+  type FromReading,
+  partBuffers,
+  type ReadingTask,
+  type SentProblem,
+  type ToReading,
+} from "./reading_messages.ts";
 
 const log = logger("api");
 
@@ -71,7 +77,7 @@ export class LargeBodies {
   readonly #aboveBytes: number;
   /** One body at a time: each may need many times its size in memory. */
   readonly #queue = new SerialQueue();
-  #thread: ReadingThread | null = null;
+  #thread: Child<ToReading, FromReading> | null = null;
   #renewing: ReturnType<typeof setTimeout> | undefined;
   #alone = false;
   #ended = false;
@@ -88,8 +94,11 @@ export class LargeBodies {
   start(): void {
     if (this.#ended || this.#alone || this.#thread?.over === false) return;
     try {
-      this.#thread = new ReadingThread(this.#module, {
-        patienceMs: this.#patienceMs,
+      this.#thread = new Child({
+        module: this.#module,
+        name: "signalbox-reading",
+        // Whoever waits for it is told, and sees to another one.
+        lost: () => {},
       });
     } catch (error) {
       // Some hosted platforms have one thread only.
@@ -204,10 +213,16 @@ export class LargeBodies {
   async #inThread(task: ReadingTask) {
     try {
       this.start();
-      if (this.#thread === null) throw new ThreadLost("it was ended");
-      return await this.#thread.run(task);
+      if (this.#thread === null) throw new ChildLost("it was ended");
+      return await this.#thread.ask({ type: "read", ...task }, ["read"], {
+        patience: this.#patienceMs,
+        transferred: [
+          ...partBuffers(task.parts),
+          ...(task.current === null ? [] : packedBuffers(task.current)),
+        ],
+      });
     } catch (error) {
-      if (!(error instanceof ThreadLost)) throw error;
+      if (!(error instanceof ChildLost)) throw error;
       if (!this.#ended) {
         log.error(
           "the thread that reads large bodies is lost; another one takes its place",

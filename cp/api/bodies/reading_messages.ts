@@ -3,6 +3,12 @@ import type { ApiProblemKind } from "../problem.ts";
 import type { BodyEditKind } from "./body_edits.ts";
 import type { PackedConfig } from "./packed_config.ts";
 
+/** What the main thread tells the thread that reads bodies. */
+export type ToReading = { readonly type: "read" } & ReadingTask;
+
+/** What that one answers, once to each. */
+export type FromReading = { readonly type: "read" } & ReadingAnswer;
+
 /** A body to be read, and what it is to be applied to. What is large in it is given away, not copied. */
 export interface ReadingTask {
   readonly kind: BodyEditKind;
@@ -37,4 +43,11 @@ export interface ReadingAnswer {
   readonly outcome: Outcome;
   /** The parts of the body, given back: it may have to be applied to another config. */
   readonly parts: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** What is given away with the parts of a body; several may lie in one buffer. */
+export function partBuffers(
+  parts: ReadingTask["parts"],
+): Iterable<ArrayBuffer> {
+  return new Set(parts.map(({ buffer }) => buffer));
 }

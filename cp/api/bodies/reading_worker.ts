@@ -4,17 +4,19 @@ import { joinParts, parseBody } from "../body.ts";
 import { ProblemError } from "../problem.ts";
 import { BODY_EDITS, type BodyEdit } from "./body_edits.ts";
 import { packedBuffers, packReady, unpack } from "./packed_config.ts";
-import type {
-  Outcome,
-  ReadingAnswer,
-  ReadingTask,
-  SentProblem,
+import {
+  type FromReading,
+  type Outcome,
+  partBuffers,
+  type ReadingTask,
+  type SentProblem,
+  type ToReading,
 } from "./reading_messages.ts";
 
 /** The worker's side of its messages, which the types of a page do not have. */
 const scope = globalThis as unknown as {
-  onmessage: (event: MessageEvent<ReadingTask>) => void;
-  postMessage(message: ReadingAnswer, transfer: Transferable[]): void;
+  onmessage: (event: MessageEvent<ToReading>) => void;
+  postMessage(message: FromReading, transfer: Transferable[]): void;
 };
 
 scope.onmessage = async ({ data: task }) => {
@@ -23,8 +25,8 @@ scope.onmessage = async ({ data: task }) => {
     error: errorLine(error),
   }));
   const { parts } = task;
-  scope.postMessage({ outcome, parts }, [
-    ...new Set(parts.map(({ buffer }) => buffer)),
+  scope.postMessage({ type: "read", outcome, parts }, [
+    ...partBuffers(parts),
     ...(outcome.type === "made" ? packedBuffers(outcome.config) : []),
   ]);
 };

@@ -2,17 +2,18 @@
  * `deno task bench:edit`: what an edit costs the control plane, and how long it does nothing else
  * meanwhile, up to a million customers. `--help` tells the options.
  */
+import { optionsOrEnd } from "../arguments.ts";
 import { machine } from "../machine.ts";
 import { noteLine } from "../proxy/report.ts";
 import { measure, type Measured } from "./measurement.ts";
-import { type Options, parseOptions, USAGE } from "./options.ts";
+import { parseOptions, USAGE } from "./options.ts";
 import { report } from "./report.ts";
 
 if (Deno.args.includes("--help")) {
   console.log(USAGE);
   Deno.exit(0);
 }
-const options = readOptions();
+const options = optionsOrEnd(parseOptions);
 const all: Measured[] = [];
 for (const size of options.sizes) {
   console.error(`${size.customers} customers`);
@@ -35,13 +36,3 @@ console.log(
     ...notes.map((note) => noteLine(note, options.form)),
   ].join("\n"),
 );
-
-function readOptions(): Options {
-  try {
-    return parseOptions(Deno.args);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    console.error(error.message);
-    Deno.exit(2);
-  }
-}

@@ -1,4 +1,4 @@
-import { chosen } from "../arguments.ts";
+import { chosen, readArguments } from "../arguments.ts";
 import type { TableForm } from "../table.ts";
 import type { Extent } from "./measurement.ts";
 
@@ -27,18 +27,13 @@ export const USAGE = `Options:
 /** @throws {TypeError} naming the argument that is wrong. */
 export function parseOptions(args: readonly string[]): Options {
   const options = { sizes: SIZES, form: "text" as TableForm };
-  for (const arg of args) {
-    const [name, value = ""] = arg.split("=", 2);
-    switch (name) {
-      case "--customers":
-        options.sizes = chosen(SIZES, value);
-        break;
-      case "--markdown":
-        options.form = "markdown";
-        break;
-      default:
-        throw new TypeError(`Cannot read ${arg}: there is no such option`);
-    }
-  }
+  readArguments(args, {
+    "--customers": (value) => {
+      options.sizes = chosen(SIZES, value);
+    },
+    "--markdown": () => {
+      options.form = "markdown";
+    },
+  });
   return options;
 }

@@ -1,4 +1,4 @@
-import { chosen, count } from "../arguments.ts";
+import { chosen, count, readArguments } from "../arguments.ts";
 import type { TableForm } from "../table.ts";
 import { type Case, CASES } from "./cases.ts";
 
@@ -27,24 +27,19 @@ export function parseOptions(args: readonly string[]): Options {
     holdMs: 60_000,
     form: "text" as TableForm,
   };
-  for (const arg of args) {
-    const [name, value = ""] = arg.split("=", 2);
-    switch (name) {
-      case "--cases":
-        options.cases = chosen(CASES, value);
-        break;
-      case "--edits":
-        options.edits = count(arg, value);
-        break;
-      case "--hold":
-        options.holdMs = 1000 * count(arg, value);
-        break;
-      case "--markdown":
-        options.form = "markdown";
-        break;
-      default:
-        throw new TypeError(`Cannot read ${arg}: there is no such option`);
-    }
-  }
+  readArguments(args, {
+    "--cases": (value) => {
+      options.cases = chosen(CASES, value);
+    },
+    "--edits": (value, arg) => {
+      options.edits = count(arg, value);
+    },
+    "--hold": (value, arg) => {
+      options.holdMs = 1000 * count(arg, value);
+    },
+    "--markdown": () => {
+      options.form = "markdown";
+    },
+  });
   return options;
 }

@@ -1,4 +1,4 @@
-import { count } from "../arguments.ts";
+import { count, readArguments } from "../arguments.ts";
 import type { TableForm } from "../table.ts";
 
 /** What the command line asks for. */
@@ -30,27 +30,22 @@ export function parseOptions(args: readonly string[]): Options {
     speed: 100,
     form: "text" as TableForm,
   };
-  for (const arg of args) {
-    const [name, value = ""] = arg.split("=", 2);
-    switch (name) {
-      case "--attempts":
-        options.attempts = count(arg, value, 10_000_000);
-        break;
-      case "--warmup":
-        options.warmup = count(arg, value, 10_000_000);
-        break;
-      case "--links":
-        options.links = count(arg, value);
-        break;
-      case "--speed":
-        options.speed = count(arg, value);
-        break;
-      case "--markdown":
-        options.form = "markdown";
-        break;
-      default:
-        throw new TypeError(`Cannot read ${arg}: there is no such option`);
-    }
-  }
+  readArguments(args, {
+    "--attempts": (value, arg) => {
+      options.attempts = count(arg, value, 10_000_000);
+    },
+    "--warmup": (value, arg) => {
+      options.warmup = count(arg, value, 10_000_000);
+    },
+    "--links": (value, arg) => {
+      options.links = count(arg, value);
+    },
+    "--speed": (value, arg) => {
+      options.speed = count(arg, value);
+    },
+    "--markdown": () => {
+      options.form = "markdown";
+    },
+  });
   return options;
 }

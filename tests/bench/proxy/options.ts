@@ -1,4 +1,4 @@
-import { chosen, count } from "../arguments.ts";
+import { chosen, count, readArguments } from "../arguments.ts";
 import type { TableForm } from "../table.ts";
 import { CASES } from "./cases.ts";
 import type { Case } from "./cases.ts";
@@ -31,27 +31,22 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: 4,
     form: "text" as TableForm,
   };
-  for (const arg of args) {
-    const [name, value = ""] = arg.split("=", 2);
-    switch (name) {
-      case "--peers":
-        options.peers = chosen(PEERS, value);
-        break;
-      case "--cases":
-        options.cases = chosen(CASES, value);
-        break;
-      case "--rounds":
-        options.rounds = count(arg, value);
-        break;
-      case "--seconds":
-        options.seconds = count(arg, value);
-        break;
-      case "--markdown":
-        options.form = "markdown";
-        break;
-      default:
-        throw new TypeError(`Cannot read ${arg}: there is no such option`);
-    }
-  }
+  readArguments(args, {
+    "--peers": (value) => {
+      options.peers = chosen(PEERS, value);
+    },
+    "--cases": (value) => {
+      options.cases = chosen(CASES, value);
+    },
+    "--rounds": (value, arg) => {
+      options.rounds = count(arg, value);
+    },
+    "--seconds": (value, arg) => {
+      options.seconds = count(arg, value);
+    },
+    "--markdown": () => {
+      options.form = "markdown";
+    },
+  });
   return options;
 }

@@ -1,4 +1,4 @@
-import { chosen, count } from "../arguments.ts";
+import { chosen, count, readArguments } from "../arguments.ts";
 import type { TableForm } from "../table.ts";
 import { type Form, FORMS } from "./forms.ts";
 
@@ -43,28 +43,23 @@ export function parseOptions(args: readonly string[]): Options {
     rounds: 5,
     form: "text" as TableForm,
   };
-  for (const arg of args) {
-    const [name, value = ""] = arg.split("=", 2);
-    switch (name) {
-      case "--measure":
-        options.measured = chosen(MEASUREMENTS, value);
-        break;
-      case "--sizes":
-        options.sizes = value.split(",")
-          .map((size) => count(arg, size, MAX_SIZE)).sort((a, b) => a - b);
-        break;
-      case "--forms":
-        options.forms = chosen(FORMS, value);
-        break;
-      case "--rounds":
-        options.rounds = count(arg, value);
-        break;
-      case "--markdown":
-        options.form = "markdown";
-        break;
-      default:
-        throw new TypeError(`Cannot read ${arg}: there is no such option`);
-    }
-  }
+  readArguments(args, {
+    "--measure": (value) => {
+      options.measured = chosen(MEASUREMENTS, value);
+    },
+    "--sizes": (value, arg) => {
+      options.sizes = value.split(",")
+        .map((size) => count(arg, size, MAX_SIZE)).sort((a, b) => a - b);
+    },
+    "--forms": (value) => {
+      options.forms = chosen(FORMS, value);
+    },
+    "--rounds": (value, arg) => {
+      options.rounds = count(arg, value);
+    },
+    "--markdown": () => {
+      options.form = "markdown";
+    },
+  });
   return options;
 }

@@ -1,4 +1,4 @@
-import { passLines } from "../../shared/log.ts";
+import { passLines } from "./log.ts";
 
 /** How long a thread may take to do what it was told, in milliseconds; then it counts as lost. */
 const PATIENCE = 30_000;
@@ -11,6 +11,11 @@ interface Pending<Answer> {
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
   timer: ReturnType<typeof setTimeout>;
+}
+
+/** The thread has died, was ended, or did not answer in time; the message says which. */
+export class ChildLost extends Error {
+  override name = "ChildLost";
 }
 
 /** What every thread may tell besides: lines of its log. */
@@ -63,14 +68,14 @@ export class Child<To extends { type: string }, From extends { type: string }> {
    * Tells it something, and waits for an answer of one of these types.
    *
    * @param options.patience in milliseconds; past it, the thread counts as lost.
-   * @throws if the thread is lost.
+   * @throws {ChildLost} if the thread is, or has ended.
    */
   ask<T extends From["type"]>(
     message: To,
     answers: readonly T[],
     options: { patience?: number; transferred?: Transferable[] } = {},
   ): Promise<Extract<From, { type: T }>> {
-    if (this.over) return Promise.reject(new Error("The thread is lost"));
+    if (this.over) return Promise.reject(new ChildLost("it is lost"));
     const { patience = PATIENCE, transferred = [] } = options;
     const { promise, resolve, reject } = Promise.withResolvers<From>();
     const wait = () => {
@@ -103,13 +108,14 @@ export class Child<To extends { type: string }, From extends { type: string }> {
   lose(error: string): void {
     if (this.over) return;
     this.#lost(error);
-    this.end(new Error(error));
+    this.end(error);
   }
 
   /** Ends it where it stands. */
-  end(error: Error = new Error("The thread was ended")): void {
+  end(why = "it was ended"): void {
     if (this.over) return;
     this.over = true;
+    const error = new ChildLost(why);
     for (const { timer, reject } of this.#pending) {
       clearTimeout(timer);
       reject(error);
