@@ -4,6 +4,7 @@ import {
   readJson,
 } from "../../shared/json.ts";
 import { repeatedKey } from "../../shared/config.ts";
+import { Turns } from "../store/turns.ts";
 import { busy, ProblemError } from "./problem.ts";
 
 /** A body that says nothing for this long is given up, in milliseconds. */
@@ -11,6 +12,9 @@ const BODY_IDLE_MS = 60_000;
 
 /** A body that is not complete by then is given up as well, in milliseconds. */
 const BODY_TOTAL_MS = 10 * 60_000;
+
+/** Parts that are taken before others get their turn; one is at most 64 KiB. */
+const PARTS_PER_TURN = 16;
 
 /** The largest body of a call that takes a few fields, in bytes. */
 export const SMALL_BODY_BYTES = 64 * 1024;
@@ -172,6 +176,7 @@ export async function readParts(
   if (request.body === null) return { parts: [], size: 0 };
   const reader = request.body.getReader();
   const parts: Uint8Array<ArrayBuffer>[] = [];
+  const turns = new Turns();
   let size = 0;
   try {
     for (;;) {
@@ -185,6 +190,8 @@ export async function readParts(
       if (size > maxBytes) throw tooLarge(maxBytes, "more");
       lease.take(value.length);
       parts.push(value);
+      // Of a fast sender the next part is there already, so that nobody else would ever be heard.
+      if (parts.length % PARTS_PER_TURN === 0) await turns.next();
     }
   } catch (error) {
     // Whoever still sends is not waited for; what cancelling runs into changes nothing any more.

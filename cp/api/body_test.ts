@@ -61,6 +61,22 @@ Deno.test("readParts() gives up a body that trickles in for too long", async () 
   );
 });
 
+Deno.test("readParts() lets others have their turn while a body is there faster than it is taken", async () => {
+  let turned = false;
+  setTimeout(() => turned = true);
+  const fast = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      if (turned) controller.close();
+      else controller.enqueue(new Uint8Array(1));
+    },
+  });
+  const { size } = await readParts(sent(fast), {
+    maxBytes: 200_000,
+    lease: new BodyBudget(200_000),
+  });
+  assert.ok(size < 200_000);
+});
+
 Deno.test("readParts() tells a body that breaks off from one of ours", async () => {
   const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {

@@ -10,13 +10,15 @@ import {
 import type { CustomerMap } from "../../shared/customers.ts";
 import { type JsonValue, pointer } from "../../shared/json.ts";
 import { inTurns, Turns } from "../store/turns.ts";
+import type { Copyable } from "./json_patch.ts";
 
 /**
  * The customers of a config as a member of a JSON tree that may be changed like any other. It looks
  * like a map of all of them and keeps only what is changed, so a patch of three customers among a
  * million costs three.
  */
-export class CustomerOverlay extends Map<string, JsonValue> {
+export class CustomerOverlay extends Map<string, JsonValue>
+  implements Copyable {
   readonly base: CustomerMap;
   /** What was set; undefined was deleted. */
   readonly changes = new Map<string, JsonValue | undefined>();
@@ -55,6 +57,18 @@ export class CustomerOverlay extends Map<string, JsonValue> {
     if (!this.has(customer)) return false;
     this.changes.set(customer, undefined);
     return true;
+  }
+
+  /** Another map of the same customers, which may be changed on its own. */
+  copy(clone: (value: JsonValue) => JsonValue): CustomerOverlay {
+    const copy = new CustomerOverlay(this.base);
+    for (const [customer, placement] of this.changes) {
+      copy.changes.set(
+        customer,
+        placement === undefined ? undefined : clone(placement),
+      );
+    }
+    return copy;
   }
 
   override clear(): void {

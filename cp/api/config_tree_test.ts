@@ -2,9 +2,14 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { canonicalText, configDigest } from "../../shared/canonical.ts";
 import { type Config, parseConfig } from "../../shared/config.ts";
+import { CustomerMap } from "../../shared/customers.ts";
 import { fromPlain, type JsonValue, readJson } from "../../shared/json.ts";
-import { applyJsonPatch, type Operation } from "./json_patch.ts";
-import { configOfTree, configTree } from "./config_tree.ts";
+import {
+  applyJsonPatch,
+  type Operation,
+  parseJsonPatch,
+} from "./json_patch.ts";
+import { configOfTree, configTree, CustomerOverlay } from "./config_tree.ts";
 import { mergePatch } from "./merge_patch.ts";
 
 const CUSTOMERS = [
@@ -181,4 +186,29 @@ Deno.test("configOfTree() shares the buckets a patch does not touch", async () =
   );
   assert.ok(changed.length <= 3);
   assert.equal(result.config.customers.size, 5000);
+});
+
+Deno.test("a copy of all customers costs what was changed, and is changed on its own", () => {
+  class Untouched extends CustomerOverlay {
+    override entries(): never {
+      throw new Error("it went through all customers");
+    }
+  }
+  const customers = new Untouched(
+    CustomerMap.from([["acme", "p1"], ["visa", "p1"]]),
+  );
+  const { operations } = parseJsonPatch(fromPlain([
+    { op: "add", path: "/customers/acme", value: { list: [] } },
+    { op: "copy", from: "/customers", path: "/copy" },
+    { op: "add", path: "/copy/acme/list/-", value: 1 },
+    { op: "replace", path: "/copy/visa", value: "p2" },
+  ]));
+  const tree = applyJsonPatch(new Map([["customers", customers]]), operations);
+  assert.ok(tree instanceof Map);
+  const copy = tree.get("copy");
+  assert.ok(copy instanceof CustomerOverlay);
+  assert.deepEqual(copy.get("acme"), new Map([["list", [1]]]));
+  assert.equal(copy.get("visa"), "p2");
+  assert.deepEqual(customers.get("acme"), new Map([["list", []]]));
+  assert.equal(customers.get("visa"), "p1");
 });

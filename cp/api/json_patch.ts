@@ -175,6 +175,12 @@ function apply(target: Target, operation: Operation): void {
   }
 }
 
+/** A member that knows how to copy itself without going through all that it holds. */
+export interface Copyable extends Map<string, JsonValue> {
+  /** A copy that may be changed on its own; `clone` makes that of a value. */
+  copy(clone: (value: JsonValue) => JsonValue): Copyable;
+}
+
 /** A document at work. */
 class Target {
   /** JSON Pointer of the operation at work, for its errors. */
@@ -197,6 +203,7 @@ class Target {
 
   clone(value: JsonValue): JsonValue {
     this.#count();
+    if (isCopyable(value)) return value.copy((each) => this.clone(each));
     if (value instanceof Map) {
       const copy = new Map<string, JsonValue>();
       for (const [key, member] of value) copy.set(key, this.clone(member));
@@ -310,4 +317,8 @@ class Target {
     }
     return index;
   }
+}
+
+function isCopyable(value: JsonValue): value is Copyable {
+  return value instanceof Map && "copy" in value;
 }

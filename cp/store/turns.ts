@@ -1,7 +1,7 @@
 import type { CustomerMap, Steps } from "../../shared/customers.ts";
 
 /** How long work may go on before everything else gets its turn, in milliseconds. */
-const TURN_MS = 4;
+const TURN_MS = 2;
 
 /** Breaks long work up, so that routers are heard and other calls are answered while it goes on. */
 export class Turns {
