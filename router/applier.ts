@@ -6,7 +6,8 @@ import { type PushContents, readConfig } from "./config/config_reader.ts";
 import type { PackedConfig } from "./config/packed_config.ts";
 import type { Outcome } from "./link/state.ts";
 import { otherDigest, type PushHead } from "./link/verdict.ts";
-import type { SavedConfigs, SavedHead } from "./saved_config.ts";
+import type { SavedConfigs } from "./saved_config.ts";
+import type { SavedHead } from "./saved_file.ts";
 
 export interface ApplierOptions {
   readonly saved: SavedConfigs;
@@ -23,7 +24,8 @@ export interface ApplierOptions {
 
 /**
  * Brings configs into service: reads and validates, has them swapped in, saves, in this order (SPEC section 6,
- * "Applying a config"). Whether a push is to be taken at all is decided before.
+ * "Applying a config"), and keeps a mark on the disk meanwhile. Whether a push is to be taken at all is decided
+ * before.
  */
 export class Applier {
   readonly #options: ApplierOptions;
@@ -41,6 +43,21 @@ export class Applier {
     push: PushHead,
     contents: PushContents,
     { sameAs }: { readonly sameAs: string | null },
+  ): Promise<Outcome> {
+    const { suspects } = this.#options.saved;
+    const suspicion = suspects.suspicion(push);
+    if (suspicion !== null) return { status: "rejected", error: suspicion };
+    await suspects.begin(push);
+    const outcome = await this.#apply(push, contents, sameAs);
+    if (outcome.status === "applied") await suspects.clear();
+    else await suspects.end(push);
+    return outcome;
+  }
+
+  async #apply(
+    push: PushHead,
+    contents: PushContents,
+    sameAs: string | null,
   ): Promise<Outcome> {
     const started = this.#clock.now();
     try {

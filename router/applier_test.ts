@@ -3,6 +3,7 @@ import { readJson } from "../shared/json.ts";
 import type { NextConfig } from "./active.ts";
 import { Applier, type ApplierOptions } from "./applier.ts";
 import type { PushContents } from "./config/config_reader.ts";
+import { CrashSuspects } from "./crash_suspects.ts";
 import { SavedConfigs } from "./saved_config.ts";
 
 const TEXT =
@@ -119,4 +120,58 @@ Deno.test("Applier.apply() saves what is served already, if that failed before",
     await Deno.writeTextFile(directory, "");
     assert.deepEqual(await again(), { status: "unchanged", durable: true });
     assert.equal(served.length, 1);
+  }));
+
+Deno.test("Applier.apply() marks a config on the disk while it applies it", async () => {
+  let path = "";
+  const marks: unknown[] = [];
+  await withApplier(async (applier, _served, _saved, directory) => {
+    path = `${directory}/applying`;
+    await applier.apply(PUSH, contents(), { sameAs: null });
+    await assert.rejects(Deno.stat(path), Deno.errors.NotFound);
+  }, async () => {
+    marks.push(JSON.parse(await Deno.readTextFile(path)));
+  });
+  const trial = {
+    version: 3,
+    epoch: "e",
+    digest: null,
+    deaths: 0,
+    begun: true,
+  };
+  assert.deepEqual(marks, [{ format: 1, trials: [trial] }]);
+});
+
+Deno.test("Applier.apply() takes the mark of a rejected config away", () =>
+  withApplier(async (applier, _served, _saved, directory) => {
+    await applier.apply(PUSH, contents("{}"), { sameAs: null });
+    await assert.rejects(
+      Deno.stat(`${directory}/applying`),
+      Deno.errors.NotFound,
+    );
+  }));
+
+Deno.test("Applier.apply() rejects a crash suspect, and takes a newer version, which clears it", () =>
+  withApplier(async (applier, served, saved, directory) => {
+    const suspects = [PUSH, { ...PUSH, version: 2 }];
+    for (let death = 0; death < 2; death++) {
+      const dying = new CrashSuspects(directory);
+      await dying.read();
+      for (const suspect of suspects) await dying.begin(suspect);
+    }
+    await saved.suspects.read();
+    const outcome = await applier.apply(
+      { ...PUSH, digest: DIGEST },
+      contents(),
+      { sameAs: null },
+    );
+    assert.equal(outcome.status, "rejected");
+    assert.match(outcome.error, /^crash suspect: .* version 3/);
+    assert.equal(served.length, 0);
+
+    const newer = { ...PUSH, version: 4 };
+    const { status } = await applier.apply(newer, contents(), { sameAs: null });
+    assert.equal(status, "applied");
+    assert.equal(saved.suspects.suspicion(PUSH), null);
+    assert.equal(saved.suspects.suspicion(suspects[1]!), null);
   }));

@@ -209,6 +209,7 @@ async function serveFirst(link: LinkThread, data: DataPlane): Promise<void> {
     return;
   }
   await data.serve(config);
+  link.settled();
   const { version, epoch, source, packed } = config;
   log.info("config applied", {
     version,

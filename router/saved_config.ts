@@ -1,48 +1,33 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { errorLine } from "../shared/errors.ts";
-import { JsonSyntaxError, readJson, show } from "../shared/json.ts";
 import { logger } from "../shared/log.ts";
-import { readConfig } from "./config/config_reader.ts";
 import type { PackedConfig } from "./config/packed_config.ts";
+import { CrashSuspects } from "./crash_suspects.ts";
+import {
+  headText,
+  isSameHead,
+  MAX_FILE_BYTES,
+  readContents,
+  readHead,
+  type SavedConfig,
+  type SavedHead,
+} from "./saved_file.ts";
 
 const log = logger("state");
 
-/** The form of the file; another one is not read. */
-const FORMAT = 1;
 const NEWEST = "last_known_good";
 const PREVIOUS = "last_known_good.previous";
 const UNFINISHED = "last_known_good.new";
-/** How many damaged files are kept for a look at them. */
-const MAX_DAMAGED = 5;
-/** Nothing this large is ever written, so it need not be read. */
-const MAX_FILE_BYTES = 512 * 1024 * 1024;
+/** How many files of a kind are kept for a look at them. */
+const MAX_ASIDE = 5;
 /** Written at a time: more would keep a core busy in one go, which requests may want. */
 const WRITE_BYTES = 256 * 1024;
 /** How long an answer waits for the disk, in milliseconds. */
 const SAVE_TIMEOUT_MS = 10_000;
 
-/** What is kept of a config besides itself. */
-export interface SavedHead {
-  readonly version: number;
-  readonly epoch: string | null;
-  readonly digest: string;
-}
-
-/** Whether two heads are of the same config. */
-export function isSameHead(a: SavedHead, b: SavedHead): boolean {
-  return a.version === b.version && a.epoch === b.epoch &&
-    a.digest === b.digest;
-}
-
 /** A head alone, whatever it came with. */
 function headOf({ version, epoch, digest }: SavedHead): SavedHead {
   return { version, epoch, digest };
-}
-
-/** A config that was read back and is sound. */
-export interface SavedConfig extends SavedHead {
-  readonly packed: PackedConfig;
 }
 
 /** A config that is to be written. */
@@ -54,18 +39,19 @@ interface Save {
   late: boolean;
 }
 
-/** What a saved file turned out to be: damaged files say what is wrong with them. */
+/** What a saved file turned out to be; all but a sound one say what is wrong with them. */
 type Found =
   | { readonly kind: "sound"; readonly saved: SavedConfig }
   | { readonly kind: "absent" }
-  | { readonly kind: "damaged"; readonly problem: string };
+  | { readonly kind: "damaged" | "suspect"; readonly problem: string };
 
 /**
- * The last-known-good config on disk, and the one before it. A file is two lines and the canonical
- * text: the head as JSON, the SHA-256 of that line, and the config, which the head's digest covers.
- * It is written beside the old one and takes its place by a rename, so a crash leaves one of both.
+ * The last-known-good config on disk, and the one before it. A file is written beside the old one and takes its
+ * place by a rename, so a crash leaves one of both.
  */
 export class SavedConfigs {
+  /** The configs of this directory that were being applied as the router died. */
+  readonly suspects: CrashSuspects;
   readonly #directory: string;
   readonly #timeoutMs: number;
   readonly #savedLate: (head: SavedHead) => void;
@@ -86,6 +72,7 @@ export class SavedConfigs {
   ) {
     this.#directory = directory;
     this.#timeoutMs = options.timeoutMs ?? SAVE_TIMEOUT_MS;
+    this.suspects = new CrashSuspects(directory);
     this.#savedLate = options.savedLate ?? (() => {});
   }
 
@@ -100,10 +87,11 @@ export class SavedConfigs {
   }
 
   /**
-   * The newest sound config, or null. A damaged one is set aside under another name, and said
-   * loudly; then the one before it is read. Never throws.
+   * The newest sound config, or null. One that is damaged, or a crash suspect, is set aside under another name, and
+   * said loudly; then the one before it is read. What is answered is marked as being applied. Never throws.
    */
   async read(): Promise<SavedConfig | null> {
+    await this.suspects.read();
     for (const name of [NEWEST, PREVIOUS]) {
       const found = await this.#find(name);
       switch (found.kind) {
@@ -113,10 +101,11 @@ export class SavedConfigs {
         case "absent":
           break;
         case "damaged":
+        case "suspect":
           log.error("the saved config cannot be used", {
             path: join(this.#directory, name),
             problem: found.problem,
-            set_aside_as: await this.#setAside(name),
+            set_aside_as: await this.#setAside(name, found.kind),
           });
           break;
         default:
@@ -204,7 +193,7 @@ export class SavedConfigs {
       if (size > MAX_FILE_BYTES) {
         return { kind: "damaged", problem: `it is of ${size} bytes` };
       }
-      return readSaved(await Deno.readFile(path));
+      return await this.#read(await Deno.readFile(path));
     } catch (error) {
       return error instanceof Deno.errors.NotFound
         ? { kind: "absent" }
@@ -212,13 +201,33 @@ export class SavedConfigs {
     }
   }
 
+  async #read(bytes: Uint8Array<ArrayBuffer>): Promise<Found> {
+    const head = readHead(bytes);
+    if (typeof head === "string") return { kind: "damaged", problem: head };
+    const suspicion = this.suspects.suspicion(head);
+    if (suspicion !== null) return { kind: "suspect", problem: suspicion };
+    await this.suspects.begin(head);
+    const contents = readContents(bytes, head);
+    if (contents.ok) {
+      return {
+        kind: "sound",
+        saved: { ...headOf(head), packed: contents.packed },
+      };
+    }
+    await this.suspects.end(head);
+    return { kind: "damaged", problem: contents.error };
+  }
+
   /** The name it was given, or why it stays where it is. */
-  async #setAside(name: string): Promise<string> {
+  async #setAside(
+    name: string,
+    kind: "damaged" | "suspect",
+  ): Promise<string> {
     const path = join(this.#directory, name);
     try {
-      for (let number = 1; number <= MAX_DAMAGED; number++) {
-        const aside = `${path}.damaged-${number}`;
-        if (number < MAX_DAMAGED && await exists(aside)) continue;
+      for (let number = 1; number <= MAX_ASIDE; number++) {
+        const aside = `${path}.${kind}-${number}`;
+        if (number < MAX_ASIDE && await exists(aside)) continue;
         await Deno.rename(path, aside);
         return aside;
       }
@@ -227,66 +236,6 @@ export class SavedConfigs {
       return `nothing, it cannot be renamed: ${errorLine(error)}`;
     }
   }
-}
-
-/** What stands in front of the config: the head, and its checksum. */
-function headText({ version, epoch, digest }: SavedHead): string {
-  const line = JSON.stringify({ format: FORMAT, version, epoch, digest });
-  return `${line}\n${sha256(line)}\n`;
-}
-
-/** Reads a saved file; whatever is in it. */
-function readSaved(bytes: Uint8Array<ArrayBuffer>): Found {
-  const first = bytes.indexOf(0x0a);
-  const second = bytes.indexOf(0x0a, first + 1);
-  if (first < 0 || second < 0) {
-    return { kind: "damaged", problem: "its head is cut" };
-  }
-  const line = new TextDecoder().decode(bytes.subarray(0, first));
-  const check = new TextDecoder().decode(bytes.subarray(first + 1, second));
-  if (check !== sha256(line)) {
-    return { kind: "damaged", problem: "its head does not match its checksum" };
-  }
-  const head = readHead(line);
-  if (typeof head === "string") return { kind: "damaged", problem: head };
-  const read = readConfig(
-    { kind: "text", text: bytes.subarray(second + 1) },
-    { maxBytes: MAX_FILE_BYTES, digest: head.digest },
-  );
-  return read.ok
-    ? { kind: "sound", saved: { ...head, packed: read.packed } }
-    : { kind: "damaged", problem: read.error };
-}
-
-/** The head, or what is wrong with it. */
-function readHead(line: string): SavedHead | string {
-  let head: unknown;
-  try {
-    head = readJson(line).value;
-  } catch (error) {
-    if (error instanceof JsonSyntaxError) return error.message;
-    throw error;
-  }
-  if (!(head instanceof Map)) return "its head is no object";
-  const format = head.get("format");
-  if (format !== FORMAT) {
-    return `its format is ${show(format)}, and this release reads ${FORMAT}`;
-  }
-  const [version, epoch, digest] = ["version", "epoch", "digest"].map((name) =>
-    head.get(name)
-  );
-  if (!(Number.isSafeInteger(version) && (version as number) >= 1)) {
-    return `its version is ${show(version)}`;
-  }
-  if (epoch !== null && typeof epoch !== "string") {
-    return `its epoch is ${show(epoch)}`;
-  }
-  if (typeof digest !== "string") return `its digest is ${show(digest)}`;
-  return { version: version as number, epoch, digest };
-}
-
-function sha256(text: string): string {
-  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
 
 async function writeWhole(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {

@@ -166,14 +166,50 @@ for (
     const text = await Deno.readTextFile(directory.file(NEWEST));
     assert.notEqual(damage(text), text);
     await Deno.writeTextFile(directory.file(NEWEST), damage(text));
-    const read = await new SavedConfigs(directory.path).read();
+    const saved = new SavedConfigs(directory.path);
+    const read = await saved.read();
     assert.equal(read?.version, 1);
+    await saved.suspects.end(read);
     assert.deepEqual(
       await directory.names(),
       [`${NEWEST}.damaged-1`, PREVIOUS].sort(),
     );
   });
 }
+
+Deno.test("SavedConfigs.read() sets a config aside that the router died of twice, and reads the one before", async () => {
+  await using directory = new Directory();
+  await save(directory, 1, config({ acme: "a", visa: "a" }));
+  await save(directory, 2);
+  // Each reads it, and ends before it is served.
+  for (let death = 1; death <= 2; death++) {
+    const read = await new SavedConfigs(directory.path).read();
+    assert.equal(read?.version, 2, `death ${death}`);
+  }
+  const saved = new SavedConfigs(directory.path);
+  assert.equal((await saved.read())?.version, 1);
+  assert.equal(saved.newest?.version, 1);
+  assert.deepEqual(
+    await directory.names(),
+    ["applying", PREVIOUS, `${NEWEST}.suspect-1`],
+  );
+  // The next one takes the place of the newest, and of the suspect.
+  await save(directory, 3);
+  await saved.suspects.clear();
+  assert.equal((await new SavedConfigs(directory.path).read())?.version, 3);
+});
+
+Deno.test("SavedConfigs.read() condemns no config that was served between two deaths", async () => {
+  await using directory = new Directory();
+  await save(directory, 1);
+  for (let start = 0; start < 4; start++) {
+    const saved = new SavedConfigs(directory.path);
+    const read = await saved.read();
+    assert.equal(read?.version, 1);
+    // Every other start is killed before it is served.
+    if (start % 2 === 1) await saved.suspects.end(read);
+  }
+});
 
 Deno.test("SavedConfigs.read() takes no file for sound that has a bit flipped, unless it says the same", async () => {
   await using directory = new Directory();

@@ -1,6 +1,6 @@
 import type { ActiveConfig, ConfigSource } from "./active.ts";
 import type { LinkStatus } from "./link/link.ts";
-import { isSameHead, type SavedHead } from "./saved_config.ts";
+import { isSameHead, type SavedHead } from "./saved_file.ts";
 
 /** What `GET /status` answers (SPEC section 6). Times are RFC 3339. */
 export interface StatusDocument {

@@ -1,7 +1,7 @@
 import type { NextConfig } from "../active.ts";
 import type { FirstConfig } from "../first_config.ts";
 import type { LinkCounters, LinkStatus } from "../link/link.ts";
-import type { SavedHead } from "../saved_config.ts";
+import type { SavedHead } from "../saved_file.ts";
 import type { HistogramCounts } from "./counts.ts";
 
 /** What the main thread tells the link's thread. All of it is plain data. */
@@ -14,6 +14,8 @@ export type ToLink =
     /** Null for the first thread of the process. */
     readonly resume: Resume | null;
   }
+  /** The config that `start` answered is served. */
+  | { readonly type: "settled" }
   /** Begins to connect. */
   | { readonly type: "connect"; readonly id: string; readonly instance: string }
   /** All threads serve the config of `serve`; `free` where nobody reads the one before it any more. */

@@ -78,6 +78,11 @@ export class LinkThread {
     return await this.#start(null);
   }
 
+  /** What {@linkcode LinkThread.start} answered is served. */
+  settled(): void {
+    this.#child.tell({ type: "settled" });
+  }
+
   /** Has it connect to the control plane, from now on. `instance` is random, one for each process start. */
   connect(identity: { id: string; instance: string }): void {
     this.#identity = identity;

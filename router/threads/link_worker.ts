@@ -9,7 +9,8 @@ import { ConfigRooms } from "../config/config_rooms.ts";
 import { copyPacked, packedBytes } from "../config/packed_config.ts";
 import { firstConfig } from "../first_config.ts";
 import { Link } from "../link/link.ts";
-import { SavedConfigs, type SavedHead } from "../saved_config.ts";
+import { SavedConfigs } from "../saved_config.ts";
+import type { SavedHead } from "../saved_file.ts";
 import type { RouterSettings } from "../settings.ts";
 import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
 import { collectGarbage } from "./collect_garbage.ts";
@@ -36,6 +37,9 @@ scope.onmessage = ({ data: message }) => {
   switch (message.type) {
     case "start":
       void start(message);
+      return;
+    case "settled":
+      void settled(parts!.saved);
       return;
     case "connect":
       connect(message);
@@ -105,6 +109,11 @@ function shared(config: NextConfig): NextConfig {
   return { ...config, packed };
 }
 
+/** Nobody died of the config that was read from the disk. */
+async function settled({ newest, suspects }: SavedConfigs): Promise<void> {
+  if (newest !== null) await suspects.end(newest);
+}
+
 function stateDirectory(settings: RouterSettings): string {
   return settings.ROUTER_STATE_DIR ??
     `./data/router-${settings.ROUTER_LISTEN.port}`;
@@ -116,6 +125,7 @@ async function goOn(
   { serving, unsaved }: Resume,
 ): Promise<void> {
   await saved.read();
+  await settled(saved);
   if (serving === null || unsaved === null || saved.has(serving)) return;
   // The disk may be what takes its time; the control plane is not to wait for it.
   const { packed } = unsaved;
@@ -183,6 +193,7 @@ function reportOf({ applier, saved }: Parts, link: Link): LinkReport {
 
 async function stop(): Promise<void> {
   await link?.stop();
+  await parts?.saved.suspects.withdraw();
   await parts?.endLog();
   scope.postMessage({ type: "stopped" });
   scope.close();

@@ -1,3 +1,8 @@
+import { gzipSync } from "node:zlib";
+import { configDigest } from "../../shared/canonical.ts";
+import { parseConfigText } from "../../shared/config.ts";
+import { MAX_PART_BYTES, SUBPROTOCOL } from "../../shared/protocol.ts";
+
 /** The two ends of the draft protocol, bare: they know the five messages and nothing else. */
 
 // Messages of the wire, looked at field by field where they are asserted.
@@ -91,7 +96,21 @@ export class DraftRouter implements AsyncDisposable {
   }
 }
 
-/** A control plane that speaks the draft alone. */
+/** A config as it is sent in parts. */
+export interface PackedText {
+  readonly digest: string;
+  readonly gzip: Uint8Array<ArrayBuffer>;
+}
+
+/** Makes a config ready to be sent in parts, as it stands; it must be valid. */
+export function packText(text: string): PackedText {
+  const result = parseConfigText(text);
+  if (!result.ok) throw new TypeError(JSON.stringify(result.problems));
+  const digest = configDigest(result.config);
+  return { digest, gzip: new Uint8Array(gzipSync(text)) };
+}
+
+/** A control plane that speaks the draft alone, unless it is told to send a config in parts. */
 export class DraftControlPlane implements AsyncDisposable {
   readonly inbox = new Inbox();
   /** The query parameters of each connection. */
@@ -102,7 +121,11 @@ export class DraftControlPlane implements AsyncDisposable {
   constructor(port = 0) {
     const options = { hostname: "127.0.0.1", port, onListen: () => {} };
     this.#server = Deno.serve(options, (request) => {
-      const { socket, response } = Deno.upgradeWebSocket(request);
+      const offered = request.headers.has("sec-websocket-protocol");
+      const { socket, response } = Deno.upgradeWebSocket(
+        request,
+        offered ? { protocol: SUBPROTOCOL } : {},
+      );
       this.announced.push(new URL(request.url).searchParams);
       this.#sockets.add(socket);
       socket.onclose = () => this.#sockets.delete(socket);
@@ -127,6 +150,22 @@ export class DraftControlPlane implements AsyncDisposable {
       ? message
       : JSON.stringify(message);
     for (const socket of this.#sockets) socket.send(text);
+  }
+
+  /** Sends a config in parts to every router. */
+  sendParts(version: number, { digest, gzip }: PackedText): void {
+    this.send({
+      type: "config_begin",
+      version,
+      epoch: "e1",
+      digest,
+      encoding: "gzip",
+      bytes: gzip.length,
+    });
+    for (let at = 0; at < gzip.length; at += MAX_PART_BYTES) {
+      const part = gzip.slice(at, at + MAX_PART_BYTES);
+      for (const socket of this.#sockets) socket.send(part);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,21 +1,58 @@
-/** Steady requests through some routers, counted; each worker sends the next when the last is answered. */
+import { KeepAlive } from "./keep_alive.ts";
+
+/** How a {@linkcode Load} is made up. */
+export interface LoadOptions {
+  /**
+   * Connections, spread over the routers, each with one request at a time.
+   *
+   * @default {8}
+   */
+  readonly connections?: number;
+  /**
+   * What customers' requests name, in turn.
+   *
+   * @default {["acme", "globex", "nobody"]}
+   */
+  readonly customers?: readonly string[];
+  /**
+   * Milliseconds between an answer and the next request of its connection.
+   *
+   * @default {1}
+   */
+  readonly pauseMs?: number;
+}
+
+/**
+ * Steady requests through some routers over kept connections, counted. No request is ever sent twice: one that is
+ * not answered with 200, by the cell that the router says it chose, is a failure.
+ */
 export class Load {
   answered = 0;
   /** What went wrong, in words; empty is what the tests hope for. */
   readonly failures: string[] = [];
+  readonly #customers: readonly string[];
+  readonly #pauseMs: number;
   #running = true;
   readonly #workers: Promise<void>[];
 
-  private constructor(urls: readonly string[], workers: number) {
+  private constructor(urls: readonly string[], options: LoadOptions) {
+    const { connections = 8 } = options;
+    this.#customers = options.customers ?? ["acme", "globex", "nobody"];
+    this.#pauseMs = options.pauseMs ?? 1;
     this.#workers = Array.from(
-      { length: workers },
+      { length: connections },
       (_, i) => this.#work(urls[i % urls.length]!),
     );
   }
 
-  /** Starts `workers` workers, spread over the routers' URLs. */
-  static start(urls: readonly string[], workers = 8): Load {
-    return new Load(urls, workers);
+  /** Starts it; `urls` are those of the routers' data listeners. */
+  static start(urls: readonly string[], options: LoadOptions = {}): Load {
+    return new Load(urls, options);
+  }
+
+  /** Requests sent: those answered as they should be, and the others. */
+  get requests(): number {
+    return this.answered + this.failures.length;
   }
 
   /** Ends it when the requests under way are answered. */
@@ -25,20 +62,31 @@ export class Load {
   }
 
   async #work(url: string): Promise<void> {
+    let connection: KeepAlive | null = null;
     for (let i = 0; this.#running; i++) {
+      const customer = this.#customers[i % this.#customers.length]!;
       try {
-        const customer = ["acme", "globex", "nobody"][i % 3]!;
-        const response = await fetch(`${url}/${i}`, {
-          headers: { "X-Routing-Key": customer },
-        });
-        const text = await response.text();
-        if (response.status === 200) this.answered++;
-        else this.failures.push(`${response.status}: ${text}`);
+        connection ??= await KeepAlive.connect(url);
+        const { status, headers, body } = await connection.get(
+          `/${i}`,
+          `X-Routing-Key: ${customer}\r\n`,
+        );
+        const routedTo = headers.get("x-routed-to");
+        if (status === 200 && JSON.parse(body).cell === routedTo) {
+          this.answered++;
+        } else this.failures.push(`${status} from ${routedTo}: ${body}`);
+        if (headers.get("connection") === "close") {
+          connection[Symbol.dispose]();
+          connection = null;
+        }
       } catch (error) {
         this.failures.push(String(error));
+        connection?.[Symbol.dispose]();
+        connection = null;
       }
-      // Another worker's turn; without it one that is answered at once would starve the rest.
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      // Another connection's turn; without it one that is answered at once would starve the rest.
+      await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
     }
+    connection?.[Symbol.dispose]();
   }
 }

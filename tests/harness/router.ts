@@ -49,6 +49,11 @@ export class Router implements AsyncDisposable {
     return await Router.#spawn({ ...this.#env, ...env });
   }
 
+  /** Starts a process with the same settings, for who does not wait until it listens. */
+  begin(): Program {
+    return Program.start("router", this.#env);
+  }
+
   static async #spawn(env: Env): Promise<Router> {
     const program = Program.start("router", env);
     const data = await program.line("listening", { listener: "data" });

@@ -1,0 +1,1 @@
+/** All faults, one after the other: see README.md beside this file. */
