@@ -438,11 +438,12 @@ export class Exchange {
     if (connection.named) {
       if (this.#directory.hasId(id)) this.#roster.touch(id);
       else {
-        this.#roster.leave(recordOf(gone, {
+        const record = recordOf(gone, {
           about: null,
           controlPlane: this.#directory.controlPlane,
           liveUntil: gone.gone_since!,
-        }));
+        });
+        this.#roster.leave(record, { ending: this.#ended });
       }
     }
     this.#hears.event("gone", gone);

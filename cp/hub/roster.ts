@@ -105,10 +105,14 @@ export class Roster {
     this.#writeLater(GATHER_MS);
   }
 
-  /** A router has gone and leaves this record behind. */
-  leave(record: RouterRecord): void {
+  /**
+   * A router has gone and leaves this record behind. Where this process ends as well and the store is its own, that
+   * is not written: the next one finds the router connected, and knows that it is gone. Ten thousand such records
+   * would keep a restart waiting for seconds (bench:fleet).
+   */
+  leave(record: RouterRecord, { ending }: { ending: boolean }): void {
     this.#keep(record);
-    this.touch(record.id);
+    if (!ending || !this.#exclusive) this.touch(record.id);
   }
 
   /** What is known of a router that is not connected here; null if nothing. */

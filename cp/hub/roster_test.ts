@@ -10,8 +10,8 @@ class CountingStore extends MemoryStore {
   writes: number[] = [];
   failing = false;
 
-  constructor() {
-    super({ keepVersions: 5, log: new FakeLog() });
+  constructor(database = new MemoryDatabase()) {
+    super({ keepVersions: 5, log: new FakeLog(), database });
   }
 
   override async saveRouters(records: readonly RouterRecord[]): Promise<void> {
@@ -37,6 +37,28 @@ Deno.test("Roster writes many changes at once, in bounded batches", async () => 
   const writes = store.writes.length;
   await rig.clock.advance(5_000);
   assert.equal(store.writes.length, writes);
+});
+
+Deno.test("Roster writes nobody off because the process ends; the next one finds them gone", async () => {
+  const database = new MemoryDatabase();
+  const store = new CountingStore(database);
+  const before = await Rig.started({ store, versions: 1 });
+  (await before.connect({ id: "a", instance: "1" })).apply(1);
+  await before.clock.advance(600);
+  // This one has not been written yet.
+  (await before.connect({ id: "b", instance: "2" })).apply(1);
+  const writes = store.writes.length;
+  await before[Symbol.asyncDispose]();
+  assert.deepEqual(store.writes.slice(writes), [1]);
+  await using after = await Rig.started({ database });
+  assert.deepEqual(
+    (await after.hub.routers()).map(({ id, status, version }) => [
+      id,
+      status,
+      version,
+    ]),
+    [["a", "gone", 1], ["b", "gone", 1]],
+  );
 });
 
 Deno.test("Roster never stores routers without an id", async () => {
@@ -192,7 +214,9 @@ Deno.test("Roster forgets those longest gone, whoever else is connected", async 
   for (const [index, id] of [...live].entries()) {
     live.delete(id);
     const goneSince = `2026-01-01T00:00:0${index}.000Z`;
-    roster.leave(routerOf(id, { goneSince, status: "gone" }));
+    roster.leave(routerOf(id, { goneSince, status: "gone" }), {
+      ending: false,
+    });
     await clock.advance(1_000);
     const gone = (await store.routers()).filter((one) => one.goneSince !== null)
       .map((record) => record.id);
