@@ -4,7 +4,7 @@ import { Metrics } from "../shared/metrics.ts";
 import { activate, activeConfig, isHeld } from "./active.ts";
 import { createAdminApp, isAllowedHost } from "./admin.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
-import type { LinkStatus } from "./link/link.ts";
+import type { LinkStatus } from "./link/status.ts";
 import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
 import { statusDocument } from "./status.ts";

@@ -1,5 +1,5 @@
 import type { ActiveConfig, ConfigSource } from "./active.ts";
-import type { LinkStatus } from "./link/link.ts";
+import type { LinkStatus } from "./link/status.ts";
 import { isSameHead, type SavedHead } from "./saved_file.ts";
 
 /** What `GET /status` answers (SPEC section 6). Times are RFC 3339. */

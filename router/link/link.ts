@@ -5,7 +5,6 @@ import {
   encodeAnnouncement,
   MAX_FRAME_BYTES,
   MAX_PART_BYTES,
-  parseToRouter,
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
@@ -24,7 +23,14 @@ import {
   type Outcome,
   type PushBody,
 } from "./state.ts";
+import {
+  type LinkCounters,
+  type LinkStatus,
+  noCounts,
+  type Rejection,
+} from "./status.ts";
 import { step } from "./step.ts";
+import { readText, type Trials } from "./text.ts";
 import type { PushHead, Serving } from "./verdict.ts";
 import { connectWebSocket } from "./websocket.ts";
 
@@ -55,57 +61,13 @@ export interface LinkOptions {
   /** What is served at the start; null for nothing, or a bootstrap config. */
   readonly serving: Serving | null;
   readonly apply: ApplyPush;
+  /** Told of large texts before they are read. */
+  readonly trials?: Trials;
   /** @default {connectWebSocket} */
   readonly connect?: Connect;
   readonly clock?: Clock;
   /** From 0 up to, not including, 1. */
   readonly random?: () => number;
-}
-
-/** A push that was refused. */
-export interface Rejection {
-  readonly version: number;
-  readonly epoch: string | null;
-  /** All problems, as one line. */
-  readonly error: string;
-  /** Milliseconds since the Unix epoch. */
-  readonly at: number;
-}
-
-/** Where the link stands. */
-export interface LinkStatus {
-  readonly connected: boolean;
-  /** The newest version the control plane told of; null before it told of any. */
-  readonly version: number | null;
-  /** How many versions behind it this router is; while nothing is heard, the last that is known. */
-  readonly lag: number;
-  /** For how many seconds the lag has been above 0. */
-  readonly behindSeconds: number;
-  /** Milliseconds since the Unix epoch; null before anything was heard. */
-  readonly lastHeardAt: number | null;
-  readonly lastRejected: Rejection | null;
-}
-
-/** What has happened on the link, as numbers that only grow. */
-export interface LinkCounters {
-  connects: number;
-  failures: number;
-  /** Messages of types this router does not know. */
-  ignored: number;
-  /** Pushes replaced by a newer one before they were whole. */
-  dropped: number;
-  readonly updates: Record<Outcome["status"], number>;
-}
-
-/** Counters of a link on which nothing has happened. */
-export function noCounts(): LinkCounters {
-  return {
-    connects: 0,
-    failures: 0,
-    ignored: 0,
-    dropped: 0,
-    updates: { applied: 0, rejected: 0, unchanged: 0 },
-  };
 }
 
 /**
@@ -301,14 +263,7 @@ export class Link {
         this.#dispatch({ type: "opened", socket });
       },
       heard: () => this.#heard(socket),
-      text: (text, bytes) =>
-        this.#dispatch({
-          type: "text",
-          socket,
-          // A text that is past the limit is still read: an answer has to name its version.
-          parsed: parseToRouter(text),
-          bytes,
-        }),
+      text: (text, bytes) => this.#text(socket, { text, bytes }),
       binary: (data) => this.#dispatch({ type: "part", socket, data }),
       broken: (reason, tooLarge) =>
         this.#dispatch({ type: "broken", socket, reason, tooLarge }),
@@ -319,6 +274,27 @@ export class Link {
     });
     log.debug("connecting to the control plane", {
       url: this.#options.urls[target],
+    });
+  }
+
+  #text(
+    socket: number,
+    { text, bytes }: { text: string; bytes: number },
+  ): void {
+    // A text that is past the limit is still read: an answer has to name its version.
+    const { trials = null } = this.#options;
+    const { serving } = this.#state;
+    const parsed = readText(text, { bytes, serving, trials });
+    if (!(parsed instanceof Promise)) {
+      this.#dispatch({ type: "text", socket, parsed, bytes });
+      return;
+    }
+    // What comes behind it is not to overtake it.
+    const connection = this.#socket;
+    connection?.pause();
+    void parsed.then((parsed) => {
+      connection?.resume();
+      this.#dispatch({ type: "text", socket, parsed, bytes });
     });
   }
 

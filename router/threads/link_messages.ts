@@ -1,6 +1,6 @@
 import type { NextConfig } from "../active.ts";
 import type { FirstConfig } from "../first_config.ts";
-import type { LinkCounters, LinkStatus } from "../link/link.ts";
+import type { LinkCounters, LinkStatus } from "../link/status.ts";
 import type { SavedHead } from "../saved_file.ts";
 import type { HistogramCounts } from "./counts.ts";
 

@@ -3,7 +3,7 @@ import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
 import { type ActiveConfig, type NextConfig, nextConfig } from "../active.ts";
 import { errorLine } from "../../shared/errors.ts";
 import type { FirstConfig } from "../first_config.ts";
-import { noCounts } from "../link/link.ts";
+import { noCounts } from "../link/status.ts";
 import { isDurable } from "../status.ts";
 import { Child } from "../../shared/child.ts";
 import { addHistogram, addRecord } from "./counts.ts";

@@ -148,6 +148,7 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
     serving: serving === null
       ? null
       : { ...serving, durable: saved.has(serving) },
+    trials: saved.suspects,
     apply: (push, contents, options) =>
       applier.apply(push, contents, options).finally(() =>
         // Behind what the link makes of the outcome.

@@ -4,7 +4,6 @@ import { type ConfigBody, configOf } from "../../harness/config.ts";
 import {
   DraftControlPlane,
   type Message,
-  type PackedText,
   packText,
 } from "../../harness/draft.ts";
 import { dataFolder } from "../../harness/program.ts";
@@ -22,12 +21,12 @@ const SMALL_HEAP = { DENO_V8_FLAGS: "--max-old-space-size=80" };
 const REQUESTS = 20;
 
 /** The config with so many customers more, as text whose order no control plane of this project would send. */
-function withCustomers(config: ConfigBody, count: number): PackedText {
+function withCustomers(config: ConfigBody, count: number): string {
   const many = { ...config.customer_to_placement };
   for (let i = count; i > 0; i--) {
     many[`customer-${i}`] = config.default_placement;
   }
-  return packText(JSON.stringify({ ...config, customer_to_placement: many }));
+  return JSON.stringify({ ...config, customer_to_placement: many });
 }
 
 /** What the router's state directory says is being applied; null for nothing. */
@@ -66,54 +65,69 @@ async function ack(
   return message;
 }
 
-fault(
-  "poison: a config that ends the router each time it applies it",
-  async (tally) => {
-    await using folder = await dataFolder();
-    await using one = startCell("one");
-    await using two = startCell("two");
-    await using controlPlane = new DraftControlPlane();
-    const config = configOf([one, two]);
-    const small = packText(JSON.stringify(config));
-    const poison = withCustomers(config, 1_000_000);
-    let router = await Router.start("r", {
-      folder: folder.path,
-      cpUrl: controlPlane.url,
-      env: SMALL_HEAP,
-    });
-    try {
-      await router.program.line("connected to the control plane");
-      controlPlane.sendParts(1, small);
-      equal((await ack(controlPlane, tally)).version, 1);
-      for (let death = 1; death <= 2; death++) {
-        controlPlane.sendParts(2, poison);
-        const { success } = await router.program.ended;
-        ok(!success);
-        tally.injected++;
-        equal((await applying(folder.path))?.version, 2);
-        router = await router.again();
-        await serves(router, 1, tally);
-        await router.program.line("connected to the control plane");
-      }
-      controlPlane.sendParts(2, poison);
-      const refused = await ack(controlPlane, tally);
-      equal(refused.version, 2);
-      equal(refused.status, "rejected");
-      match(refused.error, /^crash suspect: /);
-      match((await router.status()).last_rejected.error, /^crash suspect: /);
-      await serves(router, 1, tally);
+/** The forms of a push: in parts, and as a control plane sends it that knows the draft alone. */
+const FORMS: Record<
+  string,
+  (controlPlane: DraftControlPlane, version: number, text: string) => void
+> = {
+  "in parts": (controlPlane, version, text) =>
+    controlPlane.sendParts(version, packText(text)),
+  "in one text": (controlPlane, version, text) =>
+    controlPlane.send(
+      `{"type":"config_update","version":${version},"config":${text}}`,
+    ),
+};
 
-      // Any newer version is taken, and nothing of the suspect stays behind.
-      controlPlane.sendParts(3, small);
-      equal((await ack(controlPlane, tally)).status, "applied");
-      equal(await applying(folder.path), null);
-      await serves(router, 3, tally);
-      equal(controlPlane.inbox.pending, 0);
-    } finally {
-      await router.program.kill("SIGKILL");
-    }
-  },
-);
+for (const [form, send] of Object.entries(FORMS)) {
+  fault(
+    `poison: a config, ${form}, that ends the router each time it comes`,
+    async (tally) => {
+      await using folder = await dataFolder();
+      await using one = startCell("one");
+      await using two = startCell("two");
+      await using controlPlane = new DraftControlPlane();
+      const config = configOf([one, two]);
+      const small = JSON.stringify(config);
+      const poison = withCustomers(config, 1_000_000);
+      let router = await Router.start("r", {
+        folder: folder.path,
+        cpUrl: controlPlane.url,
+        env: SMALL_HEAP,
+      });
+      try {
+        await router.program.line("connected to the control plane");
+        send(controlPlane, 1, small);
+        equal((await ack(controlPlane, tally)).version, 1);
+        for (let death = 1; death <= 2; death++) {
+          send(controlPlane, 2, poison);
+          const { success } = await router.program.ended;
+          ok(!success);
+          tally.injected++;
+          equal((await applying(folder.path))?.version, 2);
+          router = await router.again();
+          await serves(router, 1, tally);
+          await router.program.line("connected to the control plane");
+        }
+        send(controlPlane, 2, poison);
+        const refused = await ack(controlPlane, tally);
+        equal(refused.version, 2);
+        equal(refused.status, "rejected");
+        match(refused.error, /^crash suspect: /);
+        match((await router.status()).last_rejected.error, /^crash suspect: /);
+        await serves(router, 1, tally);
+
+        // Any newer version is taken, and nothing of the suspect stays behind.
+        send(controlPlane, 3, small);
+        equal((await ack(controlPlane, tally)).status, "applied");
+        equal(await applying(folder.path), null);
+        await serves(router, 3, tally);
+        equal(controlPlane.inbox.pending, 0);
+      } finally {
+        await router.program.kill("SIGKILL");
+      }
+    },
+  );
+}
 
 fault("poison: one stray kill -9 while a config is applied", async (tally) => {
   await using folder = await dataFolder();
@@ -121,7 +135,7 @@ fault("poison: one stray kill -9 while a config is applied", async (tally) => {
   await using two = startCell("two");
   await using controlPlane = new DraftControlPlane();
   const config = configOf([one, two]);
-  const large = withCustomers(config, 300_000);
+  const large = packText(withCustomers(config, 300_000));
   const options = { folder: folder.path, cpUrl: controlPlane.url };
   await using first = await Router.start("r", options);
   await first.program.line("connected to the control plane");
@@ -160,7 +174,7 @@ fault(
     equal((await ack(controlPlane, tally)).status, "applied");
     controlPlane.sendParts(
       2,
-      withCustomers(config, 1_000_000),
+      packText(withCustomers(config, 1_000_000)),
     );
     equal((await ack(controlPlane, tally)).status, "applied");
     await first.program.kill("SIGKILL");
