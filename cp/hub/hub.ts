@@ -53,7 +53,11 @@ export class Hub implements Fleet {
       ...options.rules,
     };
     this.#maxConnections = options.maxConnections ?? 20_000;
-    this.#pacer = new Pacer(clock, { ...PACER_LIMITS, ...options.limits });
+    this.#pacer = new Pacer(
+      clock,
+      { ...PACER_LIMITS, ...options.limits },
+      () => this.#directory.all.size,
+    );
     this.#source = new Source({
       store,
       log,

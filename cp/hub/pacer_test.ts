@@ -59,21 +59,24 @@ Deno.test("Pacer sends the next part when the last has left", async () => {
   assert.equal(pacer.bytesTotal, 2 * PART + 6);
 });
 
-Deno.test("Pacer sends a part as small frames", async () => {
-  const clock = new SettlingClock();
-  const pacer = new Pacer(clock);
-  const push = new Push(PART + 10);
-  push.outlet.stalled = true;
-  pacer.enqueue(push);
-  await clock.advance(5);
-  const { frameBytes } = PACER_LIMITS;
-  const frames = push.outlet.sent.slice(1);
-  assert.equal(frames.length, PART / frameBytes);
-  assert.ok(frames.every((frame) => frame.length === frameBytes));
-  push.outlet.flow();
-  await clock.advance(20);
-  assert.equal(push.outlet.body.length, PART + 10);
-});
+for (const connections of [PACER_LIMITS.many, PACER_LIMITS.many + 1]) {
+  Deno.test(`Pacer sends a part as small frames, with ${connections} connections`, async () => {
+    const clock = new SettlingClock();
+    const pacer = new Pacer(clock, PACER_LIMITS, () => connections);
+    const push = new Push(PART + 10);
+    push.outlet.stalled = true;
+    pacer.enqueue(push);
+    await clock.advance(5);
+    const { many, frameBytes, frameBytesOfMany } = PACER_LIMITS;
+    const size = connections > many ? frameBytesOfMany : frameBytes;
+    const frames = push.outlet.sent.slice(1);
+    assert.equal(frames.length, PART / size);
+    assert.ok(frames.every((frame) => frame.length === size));
+    push.outlet.flow();
+    await clock.advance(20);
+    assert.equal(push.outlet.body.length, PART + 10);
+  });
+}
 
 Deno.test("Pacer sets no timer while nothing is on its way", async () => {
   const clock = new SettlingClock();
