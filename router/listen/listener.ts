@@ -19,6 +19,8 @@ const REFUSAL_TIME = 1000;
  * on it, which is answered, and told that the connection ends.
  */
 const LAST_REQUEST_TIME = 500;
+/** How often deadlines are looked at then, in milliseconds: the stop waits for them. */
+const STOPPING_SWEEP_INTERVAL = 50;
 
 /** What is told of when it is reached. */
 type Limit = "max_connections" | "max_per_address" | "accept";
@@ -67,7 +69,7 @@ export interface ListenOptions {
 export class Listener implements ClientHost, Arrivals {
   readonly app: App;
   readonly headerTimeout: number;
-  readonly keepAliveTimeout: number;
+  keepAliveTimeout: number;
   readonly idleTimeout: number;
   stopping = false;
   #options: ListenOptions;
@@ -152,11 +154,14 @@ export class Listener implements ClientHost, Arrivals {
   async #stop(graceMs: number): Promise<void> {
     this.stopping = true;
     await this.#acceptor.stop();
-    const idle = setTimeout(() => {
-      for (const client of this.#clients) client.closeIdle();
-    }, Math.min(graceMs, LAST_REQUEST_TIME));
+    this.keepAliveTimeout = Math.min(this.keepAliveTimeout, LAST_REQUEST_TIME);
+    for (const client of this.#clients) client.retime();
+    clearInterval(this.#timer);
+    this.#timer = setInterval(
+      () => this.#sweep(performance.now()),
+      STOPPING_SWEEP_INTERVAL,
+    );
     await this.#clients.drain(graceMs, (client) => client.cut());
-    clearTimeout(idle);
     for (const refused of this.#refusals.keys()) close(refused);
     this.#refusals.clear();
     clearInterval(this.#timer);

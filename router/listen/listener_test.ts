@@ -197,6 +197,34 @@ Deno.test("Listener.stop() answers a request that was on its way on an idle conn
   await stopped;
 });
 
+Deno.test("Listener.stop() answers a request that follows an answer begun before", async () => {
+  const go = Promise.withResolvers<void>();
+  await using endpoint = new RawEndpoint(async (socket) => {
+    await socket.message();
+    await socket.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1");
+    await go.promise;
+    await socket.send("2");
+    await socket.message();
+    await socket.send(OK);
+    await socket.rest();
+  });
+  await using router = new TestRouter(urlOf(endpoint));
+  await using client = await router.connect();
+  await client.send(request());
+  await eventually(
+    () => router.traffic.inFlight === 1 && endpoint.sockets.length === 1,
+    "it is answered",
+  );
+  match(await client.until("\r\n\r\n1"), /^HTTP\/1\.1 200 (?![\s\S]*close)/);
+  const stopped = router.listener.stop(10_000);
+  go.resolve();
+  equal(await client.until("2"), "2");
+  await client.send(request());
+  match(await client.rest(), /^HTTP\/1\.1 200 [\s\S]*Connection: close\r\n/);
+  client.close();
+  await stopped;
+});
+
 Deno.test("Listener.stop() ends what has not finished in time", async () => {
   await using endpoint = new RawEndpoint(async (socket) => {
     await socket.rest();

@@ -35,14 +35,33 @@ export class KeepAlive implements Disposable {
     return new KeepAlive(connection, host);
   }
 
+  /** {@linkcode KeepAlive.send} of a GET; `fields` are lines, each ended by CR LF. */
+  async get(path: string, fields: string): Promise<RawAnswer> {
+    return await this.send("GET", path, { fields });
+  }
+
   /**
-   * Sends a GET and waits for its answer.
+   * Sends a request and waits for its answer.
    *
    * @throws if the connection ends, or breaks, before the answer does.
    */
-  async get(path: string, fields: string): Promise<RawAnswer> {
-    await this.#send(
-      `GET ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${fields}\r\n`,
+  async send(
+    method: string,
+    path: string,
+    { fields = "", json }: { fields?: string; json?: unknown } = {},
+  ): Promise<RawAnswer> {
+    const content = json === undefined ? "" : JSON.stringify(json);
+    const type = json === undefined
+      ? ""
+      : `Content-Type: application/json\r\nContent-Length: ${
+        Buffer.byteLength(content)
+      }\r\n`;
+    await this.#write(
+      Buffer.from(
+        `${method} ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n${fields}${type}\r\n`,
+        "latin1",
+      ),
+      Buffer.from(content),
     );
     const head = await this.#until(HEAD_END);
     const [line, ...lines] = head.slice(0, -HEAD_END.length).split("\r\n");
@@ -59,8 +78,8 @@ export class KeepAlive implements Disposable {
     return { status: Number(line!.split(" ")[1]), headers, body };
   }
 
-  async #send(text: string): Promise<void> {
-    const bytes = Buffer.from(text, "latin1");
+  async #write(...pieces: Uint8Array[]): Promise<void> {
+    const bytes = Buffer.concat(pieces);
     for (let at = 0; at < bytes.length;) {
       at += await this.#connection.write(bytes.subarray(at));
     }
