@@ -67,9 +67,10 @@ export class FaultProxy implements AsyncDisposable {
     this.treat(PASS);
   }
 
-  /** Resets every connection there is; later ones are not touched. */
-  reset(): void {
-    for (const pair of [...this.#pairs]) pair.reset();
+  /** Resets the connections there are, but for the newest `keep`; later ones are not touched. */
+  reset(keep = 0): void {
+    const pairs = [...this.#pairs];
+    for (const pair of pairs.slice(0, pairs.length - keep)) pair.reset();
   }
 
   /** Refuses new connections, as a port does on which nobody listens. */
