@@ -115,6 +115,8 @@ export class DraftControlPlane implements AsyncDisposable {
   readonly inbox = new Inbox();
   /** The query parameters of each connection. */
   readonly announced: URLSearchParams[] = [];
+  /** The codes that routers closed their connections with. */
+  readonly closes: number[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #sockets = new Set<WebSocket>();
 
@@ -128,7 +130,10 @@ export class DraftControlPlane implements AsyncDisposable {
       );
       this.announced.push(new URL(request.url).searchParams);
       this.#sockets.add(socket);
-      socket.onclose = () => this.#sockets.delete(socket);
+      socket.onclose = ({ code }) => {
+        this.#sockets.delete(socket);
+        this.closes.push(code);
+      };
       socket.onmessage = ({ data }) => this.inbox.put(JSON.parse(data));
       return response;
     });
@@ -142,6 +147,16 @@ export class DraftControlPlane implements AsyncDisposable {
     return [...this.#sockets].filter(({ readyState }) =>
       readyState === WebSocket.OPEN
     ).length;
+  }
+
+  /** Ends all connections, and takes new ones. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.close();
+  }
+
+  /** Sends every router a binary frame. */
+  sendBinary(bytes: Uint8Array<ArrayBuffer>): void {
+    for (const socket of this.#sockets) socket.send(bytes);
   }
 
   /** Says it to every router. */
@@ -163,8 +178,7 @@ export class DraftControlPlane implements AsyncDisposable {
       bytes: gzip.length,
     });
     for (let at = 0; at < gzip.length; at += MAX_PART_BYTES) {
-      const part = gzip.slice(at, at + MAX_PART_BYTES);
-      for (const socket of this.#sockets) socket.send(part);
+      this.sendBinary(gzip.slice(at, at + MAX_PART_BYTES));
     }
   }
 
