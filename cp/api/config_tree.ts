@@ -63,10 +63,9 @@ export class CustomerOverlay extends Map<string, JsonValue>
   copy(clone: (value: JsonValue) => JsonValue): CustomerOverlay {
     const copy = new CustomerOverlay(this.base);
     for (const [customer, placement] of this.changes) {
-      copy.changes.set(
-        customer,
-        placement === undefined ? undefined : clone(placement),
-      );
+      // One that was taken away takes memory in the copy as well, and so has to count.
+      const cloned = clone(placement ?? null);
+      copy.changes.set(customer, placement === undefined ? undefined : cloned);
     }
     return copy;
   }

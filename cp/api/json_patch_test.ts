@@ -190,14 +190,46 @@ Deno.test("applyJsonPatch() refuses what cannot be done, and says which operatio
   }
 });
 
-Deno.test("applyJsonPatch() stops a patch whose copies grow without bound", () => {
-  const copies = Array.from(
-    { length: 40 },
-    (_, index) => ({ op: "copy", from: "", path: `/c${index}` }),
-  );
+for (
+  const { name, start, path } of [
+    { name: "maps", start: { a: 1 }, path: (i: number) => `/x/c${i}` },
+    { name: "lists", start: [[]], path: () => "/x/-" },
+  ]
+) {
+  Deno.test(`applyJsonPatch() stops a patch whose copies of ${name} grow without bound, before it has cost much`, () => {
+    const copies = Array.from(
+      { length: 40 },
+      (_, index) => ({ op: "copy", from: "/x", path: path(index) }),
+    );
+    const operations = [{ op: "add", path: "/x", value: start }, ...copies];
+    assert.throws(
+      () => patched("{}", JSON.stringify(operations)),
+      (error: unknown) =>
+        error instanceof PatchError &&
+        /copies more than 200000 values/.test(error.message) &&
+        // Each copy doubles what there is: a limit of 10,000,000 would stop some six operations later.
+        Number(error.pointer.slice(1)) < 20,
+    );
+  });
+}
+
+Deno.test("applyJsonPatch() refuses to copy what moves have nested too deep", () => {
+  let value: unknown = {};
+  for (let depth = 0; depth < 60; depth++) value = { a: value };
+  const operations: object[] = [{ op: "add", path: "/x", value: {} }];
+  // Moves copy nothing, so it is only here that somebody has to go through it all.
+  for (let times = 0; times < 300; times++) {
+    operations.push(
+      { op: "add", path: "/y", value },
+      { op: "move", from: "/x", path: `/y${"/a".repeat(60)}/a` },
+      { op: "move", from: "/y", path: "/x" },
+    );
+  }
+  operations.push({ op: "copy", from: "/x", path: "/z" });
   assert.throws(
-    () => patched('{"a":1}', JSON.stringify(copies)),
-    /copies and compares more than/,
+    () => patched("{}", JSON.stringify(operations)),
+    (error: unknown) =>
+      error instanceof PatchError && /deeper than 128/.test(error.message),
   );
 });
 

@@ -5,6 +5,7 @@ import {
   type ProblemKind,
 } from "../../shared/errors.ts";
 import { HEAD_KEY, keyText } from "../store/keys.ts";
+import { StoreReplaced } from "../store/open_files.ts";
 import { EmptyStore, StoreDamaged, StoreUnavailable } from "../store/store.ts";
 
 /** What an answer of each kind is sent as. */
@@ -96,6 +97,13 @@ export function invalid(
 /** Any error as the problem it is answered with; what nobody expected is `internal`. */
 export function toProblem(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
+  if (error instanceof StoreReplaced) {
+    return new ProblemError(
+      "damaged",
+      `${error.message}, so nothing of it is shown, taken or pushed; routers keep what they have. Start this control plane again: it goes by what is there then.`,
+      { cause: error },
+    );
+  }
   if (error instanceof StoreDamaged) {
     return new ProblemError(
       "damaged",

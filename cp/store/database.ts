@@ -1,5 +1,6 @@
 import { keyText } from "./keys.ts";
 import { damaged } from "./records.ts";
+import type { OpenFiles } from "./open_files.ts";
 import { StoreDamaged, StoreUnavailable } from "./store.ts";
 
 /** What is used of a {@linkcode Deno.Kv}. */
@@ -27,11 +28,17 @@ const READS_AT_A_TIME = 4;
 export class Database {
   readonly #kv: Kv;
   readonly #timeoutMs: number;
+  readonly #files: OpenFiles | null;
   #closed = false;
 
-  constructor(kv: Kv, options: { timeoutMs: number }) {
+  /** `files` are those of the database, where it has some: nothing is read or written once they are others. */
+  constructor(
+    kv: Kv,
+    options: { timeoutMs: number; files?: OpenFiles | null },
+  ) {
     this.#kv = kv;
     this.#timeoutMs = options.timeoutMs;
+    this.#files = options.files ?? null;
   }
 
   /** Reads one key, strongly. */
@@ -94,6 +101,8 @@ export class Database {
     key: Deno.KvKey,
   ): Promise<string | null> {
     const result = await this.#attempt("write", key, () => operation.commit());
+    // Else it may be in a file that no later start finds.
+    this.#files?.check();
     return result.ok ? result.versionstamp : null;
   }
 
@@ -119,6 +128,7 @@ export class Database {
         `Cannot ${verb} ${keyText(key)} of the store: it is closed`,
       );
     }
+    this.#files?.check();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { OpenFiles } from "./open_files.ts";
 import { StoreDamaged, StoreUnavailable } from "./store.ts";
 
 /** Another process has the database's file open as its own. */
@@ -16,6 +17,8 @@ export class StoreOwned extends Error {
 /** An open database and how to give it up. */
 export interface OpenDatabase {
   readonly kv: Deno.Kv;
+  /** Its files, where it has some. */
+  readonly files: OpenFiles | null;
   /** Lets go of the file, if it is one; to be called after the database is closed. */
   release(): void;
 }
@@ -32,9 +35,12 @@ export interface OpenDatabase {
 export async function openDatabase(
   path: string | undefined,
 ): Promise<OpenDatabase> {
-  const lock = path !== undefined && isFile(path) ? await own(path) : null;
+  const file = path !== undefined && isFile(path) ? path : null;
+  const lock = file === null ? null : await own(file);
   try {
-    return { kv: await Deno.openKv(path), release: () => lock?.close() };
+    const kv = await Deno.openKv(path);
+    const files = file === null ? null : new OpenFiles(file);
+    return { kv, files, release: () => lock?.close() };
   } catch (cause) {
     lock?.close();
     throw openError(path ?? "the platform's own", cause);
@@ -91,7 +97,7 @@ function openError(
   const why = cause instanceof Error ? cause.message : String(cause);
   if (/malformed|not a database/.test(why)) {
     return new StoreDamaged(
-      `Cannot open the store ${path}: the database says "${why}"`,
+      `Cannot open the store ${path}: it is damaged, the database says "${why}". Restore it from a backup; or set it aside, start with a new one, PUT /v1/config with what a router's GET /config answers, then POST /v1/takeover.`,
       path,
       { cause },
     );

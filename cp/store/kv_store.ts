@@ -119,9 +119,10 @@ export async function openKvStore(options: KvStoreOptions): Promise<KvStore> {
   checkKeepVersions(options.keepVersions);
   const opened = options.kv === undefined
     ? await openDatabase(options.path)
-    : { kv: options.kv, release() {} };
+    : { kv: options.kv, files: null, release() {} };
   const db = new Database(opened.kv, {
     timeoutMs: options.timeoutMs ?? 10_000,
+    files: opened.files,
   });
   function release(): void {
     db.close({ kv: options.kv === undefined });

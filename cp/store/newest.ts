@@ -45,7 +45,7 @@ export class Newest {
   readonly #db: Database;
   #known: Known | null = null;
   #sure = false;
-  #loading: { stamp: string; result: Promise<Known | null> } | null = null;
+  #loading: { name: string; result: Promise<Known | null> } | null = null;
 
   constructor(db: Database) {
     this.#db = db;
@@ -76,10 +76,13 @@ export class Newest {
   async load(entry: Entry): Promise<Known | null> {
     const head = decodeRecord(entry, HEAD_SHAPE);
     const stamp = entry.versionstamp!;
-    if (this.#sure && this.#known?.stamp === stamp) return this.#known;
+    const name = headName({ head, stamp });
+    if (this.#sure && this.#known !== null && headName(this.#known) === name) {
+      return this.#known;
+    }
     // Several who ask for one head share one reading of it.
-    if (this.#loading?.stamp === stamp) return await this.#loading.result;
-    const loading = { stamp, result: this.#read(head, stamp) };
+    if (this.#loading?.name === name) return await this.#loading.result;
+    const loading = { name, result: this.#read(head, stamp) };
     this.#loading = loading;
     try {
       const known = await loading.result;
@@ -178,6 +181,11 @@ export class Newest {
       );
     }
   }
+}
+
+/** Tells heads apart. A stamp alone does not: a store that is restored counts on from where it was then. */
+function headName({ head, stamp }: Pick<Known, "head" | "stamp">): string {
+  return `${stamp} ${head.epoch} ${head.version} ${head.digest}`;
 }
 
 /**

@@ -1,1 +1,11 @@
 /** All faults, one after the other: see README.md beside this file. */
+import "./cases/control_plane_killed.ts";
+import "./cases/control_plane_stopped.ts";
+import "./cases/network.ts";
+import "./cases/routers_killed.ts";
+import "./cases/poison.ts";
+import "./cases/hostile_control_plane.ts";
+import "./cases/wall_clock.ts";
+import "./cases/swaps.ts";
+import "./cases/rolling_restart.ts";
+import "./cases/store_file.ts";

@@ -1,0 +1,291 @@
+import { Hub } from "../../cp/hub/hub.ts";
+import type { Rollout } from "../../cp/hub/fleet.ts";
+import {
+  type Committed,
+  type Edit,
+  EmptyStore,
+  StoreDamaged,
+  StoreUnavailable,
+  type VersionStore,
+} from "../../cp/store/store.ts";
+import { SILENT } from "../../cp/store/store_contract.ts";
+import type { Config } from "../../shared/config.ts";
+import { CustomerMap } from "../../shared/customers.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { Checker } from "./checker.ts";
+import { customersOf, type History, type Node } from "./history.ts";
+import type { Place } from "./place.ts";
+import { RemoteCalls } from "./remote_calls.ts";
+import { Process, type Simulation } from "./simulation.ts";
+import type { SimulatedHub, Variation } from "./variation.ts";
+
+/** What the first edit of an empty store starts from. */
+const EMPTY_CONFIG: Config = {
+  defaultPlacement: "p1",
+  endpoints: new Map([["p1", "http://10.0.1.1:9001"], [
+    "p2",
+    "http://10.0.1.2:9002",
+  ], ["p3", "http://10.0.1.3:9003"]]),
+  customers: CustomerMap.EMPTY,
+};
+const NOBODY = { author: null, message: null };
+/** What a control plane that is starting gives the first read of its store. */
+const FIRST_READ_MS = 5000;
+
+/** What a control plane works in. */
+export interface ControlPlaneOptions {
+  readonly simulation: Simulation;
+  readonly place: Place;
+  readonly history: History;
+  readonly checker: Checker;
+  readonly variation: Variation;
+  readonly exclusive: boolean;
+  /** Bytes of a frame. */
+  readonly frameBytes: number;
+  /** Its process is no more: whatever was connected to it breaks. */
+  readonly ended: (process: Process) => void;
+}
+
+/** An edit that is to be made: customers to placements. */
+export type Change = ReadonlyMap<string, string>;
+
+/** One control plane, through all of its lives. */
+export class ControlPlane {
+  readonly name: string;
+  /** Null while it is down. */
+  process: Process | null = null;
+  /** Null until it listens. */
+  hub: SimulatedHub | null = null;
+  calls: RemoteCalls | null = null;
+  /** Waits for a rollout that have not ended. */
+  waits = 0;
+  /** What the newest wait answered. */
+  rollout: Rollout | null = null;
+  readonly #options: ControlPlaneOptions;
+  #store: VersionStore | null = null;
+  #lives = 0;
+  #stopping = false;
+
+  constructor(name: string, options: ControlPlaneOptions) {
+    this.name = name;
+    this.#options = options;
+  }
+
+  /** Starts its process, unless it runs. */
+  start(): void {
+    if (this.process !== null) return;
+    const { simulation } = this.#options;
+    const process = new Process(simulation, `${this.name}.${++this.#lives}`);
+    this.process = process;
+    this.calls = new RemoteCalls(simulation, process);
+    this.waits = 0;
+    this.#stopping = false;
+    simulation.after(0, process, () => void this.#serve(process));
+  }
+
+  /** It is killed: nothing of it goes on. */
+  crash(): void {
+    const { process } = this;
+    if (process === null) return;
+    const { simulation } = this.#options;
+    if (simulation.traced) simulation.trace(`${process.name} is killed`);
+    this.#end(process);
+  }
+
+  /** It is told to stop, and ends in order; `stopped` is called when it has, just before its process ends. */
+  stop(stopped: () => void = () => {}): void {
+    const { process, hub } = this;
+    if (process === null || this.#stopping) return;
+    if (hub === null) {
+      this.crash();
+      stopped();
+      return;
+    }
+    this.#stopping = true;
+    this.#options.simulation.after(0, process, () => {
+      void (async () => {
+        await hub.stop();
+        await this.#store?.close();
+        stopped();
+        this.#options.simulation.after(1, null, () => this.#end(process));
+      })();
+    });
+  }
+
+  /** Commits an edit, as the API does; where it is to be waited for, for so many milliseconds. */
+  edit(change: Change, options: { waitMs: number | null }): void {
+    this.#attempt(
+      (store) => store.commit(assigning(change), NOBODY),
+      { change, ...options },
+    );
+  }
+
+  /** Ends a conflict, as `POST /v1/takeover` does. */
+  takeover(): void {
+    this.#attempt(async (store, hub) => {
+      const { highestVersion, epochs } = await hub.conflicts();
+      return await store.takeover({ above: highestVersion, epochs }, NOBODY);
+    }, { change: null, waitMs: null });
+  }
+
+  /** Runs something in its process; where it is down, not at all. */
+  within(run: (hub: SimulatedHub) => void): void {
+    const { process, hub } = this;
+    if (process === null || hub === null) return;
+    this.#options.simulation.after(0, process, () => run(hub));
+  }
+
+  async #serve(process: Process): Promise<void> {
+    const { simulation, place, variation, exclusive } = this.#options;
+    try {
+      const opened = await place.open(this.calls!, {
+        wrapKv: variation.kv ?? ((kv) => kv),
+      });
+      const store = variation.store?.(opened) ?? opened;
+      this.#store = store;
+      const made: SimulatedHub = new Hub({
+        store,
+        log: simulation.traced ? tracingLog(simulation) : SILENT,
+        exclusive,
+        controlPlane: process.name,
+        clock: process.clock,
+        limits: { frameBytes: this.#options.frameBytes },
+      });
+      const hub = variation.hub?.(made) ?? made;
+      await Promise.race([hub.start(), process.pause(FIRST_READ_MS)]);
+      this.hub = hub;
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      // The program says so and ends; whatever looks after it starts it again.
+      simulation.trace(`cannot start: ${error}`);
+      this.#end(process);
+      simulation.after(1000, null, () => this.start());
+    }
+  }
+
+  #attempt(
+    commit: (store: VersionStore, hub: SimulatedHub) => Promise<Committed>,
+    options: { change: Change | null; waitMs: number | null },
+  ): void {
+    this.within((hub) => void this.#commit(this.#store!, hub, commit, options));
+  }
+
+  async #commit(
+    store: VersionStore,
+    hub: SimulatedHub,
+    commit: (store: VersionStore, hub: SimulatedHub) => Promise<Committed>,
+    { change, waitMs }: { change: Change | null; waitMs: number | null },
+  ): Promise<void> {
+    const { simulation, history, checker } = this.#options;
+    const { rollbacks } = history;
+    const watch = waitMs === null ? null : hub.follow();
+    if (watch !== null) this.waits++;
+    try {
+      const committed = await commit(store, hub);
+      const { version, changed } = committed;
+      const node = checker.acknowledge(version, { rollbacks });
+      if (simulation.traced) {
+        simulation.trace(
+          `acknowledged ${version.epoch}/${version.version}${
+            changed ? "" : " unchanged"
+          }`,
+        );
+      }
+      if (node !== null) this.#checkContents(node, committed, change);
+      if (watch !== null) {
+        this.rollout = await watch.wait(version, { timeoutMs: waitMs! });
+        if (simulation.traced) {
+          simulation.trace(`rollout ${JSON.stringify(this.rollout)}`);
+        }
+      }
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      simulation.trace(`edit failed: ${error}`);
+    } finally {
+      if (watch !== null) {
+        watch.end();
+        this.waits--;
+      }
+    }
+  }
+
+  /** What was committed is the edit on top of the version before, and nothing else. */
+  #checkContents(
+    node: Node,
+    { version, changed }: Committed,
+    change: Change | null,
+  ): void {
+    node.customers ??= customersOf(version);
+    const { simulation } = this.#options;
+    const { parent, customers } = node;
+    const before = parent === null ? EMPTY : parent.customers;
+    const wanted = new Map(changed ? before : customers);
+    if (before === null) return;
+    for (const [customer, placement] of change ?? []) {
+      wanted.set(customer, placement);
+    }
+    if (!equal(wanted, customers)) {
+      simulation.fail(
+        "no edit is lost",
+        `version ${node.version} has ${show(customers)}, and should have ${
+          show(wanted)
+        }`,
+      );
+    }
+  }
+
+  #end(process: Process): void {
+    if (this.process !== process) return;
+    process.alive = false;
+    this.process = null;
+    this.hub = null;
+    this.calls = null;
+    this.#store = null;
+    this.waits = 0;
+    this.#options.ended(process);
+  }
+}
+
+const EMPTY: ReadonlyMap<string, string> = new Map();
+
+/** The edit that assigns some customers. */
+function assigning(change: Change): Edit {
+  return (current) => {
+    const config = current?.config ?? EMPTY_CONFIG;
+    return { ...config, customers: config.customers.with([...change]) };
+  };
+}
+
+function isStoreError(error: unknown): boolean {
+  return error instanceof StoreUnavailable || error instanceof StoreDamaged ||
+    error instanceof EmptyStore || error instanceof RangeError;
+}
+
+function equal(
+  a: ReadonlyMap<string, string>,
+  b: ReadonlyMap<string, string>,
+): boolean {
+  return a.size === b.size &&
+    [...a].every(([key, value]) => b.get(key) === value);
+}
+
+function show(customers: ReadonlyMap<string, string>): string {
+  return [...customers].sort().map((pair) => pair.join("=")).join(" ");
+}
+
+function tracingLog(simulation: Simulation): Logger {
+  const tell =
+    (level: string): Logger["info"] => (message, properties = {}) => {
+      const { router = "", version = "", reason = "", error } = properties;
+      simulation.trace(
+        `${level}: ${message} ${router} ${version} ${reason} ${error ?? ""}`
+          .trimEnd(),
+      );
+    };
+  return {
+    debug: () => {},
+    info: tell("info"),
+    warn: tell("warn"),
+    error: tell("error"),
+  };
+}

@@ -1,0 +1,223 @@
+import { crc32 } from "node:zlib";
+import type { PushContents } from "../../router/config/config_reader.ts";
+import { readConfig } from "../../router/config/config_reader.ts";
+import { Link } from "../../router/link/link.ts";
+import type { Connect } from "../../router/link/socket.ts";
+import type { Outcome } from "../../router/link/state.ts";
+import {
+  otherDigest,
+  type PushHead,
+  type Serving,
+} from "../../router/link/verdict.ts";
+import type { Random } from "../fuzz/random.ts";
+import type { Checker } from "./checker.ts";
+import { Process, type Simulation } from "./simulation.ts";
+import type { Variation } from "./variation.ts";
+
+const MAX_BYTES = 1_000_000;
+/** How long each step of applying a config takes at most, in milliseconds; one in some takes longer. */
+const STEP_MS = 3;
+const LONG_STEP_MS = 2_000;
+/** After so long a save that failed is tried again. */
+const SAVE_AGAIN_MS = 1_000;
+
+/** What a router works in. */
+export interface RouterOptions {
+  readonly simulation: Simulation;
+  readonly checker: Checker;
+  readonly variation: Variation;
+  readonly urls: readonly string[];
+  readonly connect: (router: Router) => Connect;
+  /** Its process is no more. */
+  readonly ended: (process: Process) => void;
+}
+
+/** The steps of applying a config between which a router can be killed. */
+export type ApplyStep = "read" | "serve" | "save" | "answer";
+const STEPS: readonly ApplyStep[] = ["read", "serve", "save", "answer"];
+
+/** One router, through all of its lives: a real link, and a simulated disk and data plane. */
+export class Router {
+  readonly id: string;
+  process: Process | null = null;
+  link: Link | null = null;
+  /** What it serves. */
+  serving: Serving | null = null;
+  /** What is on its disk, which outlives it. */
+  saved: Serving | null = null;
+  /** Rejects every config while this is set. */
+  rejects = false;
+  /** So many saves fail. */
+  failingSaves = 0;
+  /** It is killed when it comes to this step of applying a config. */
+  fatalStep: ApplyStep | null = null;
+  /** The first URL that is tried. */
+  readonly urls: readonly string[];
+  readonly #options: RouterOptions;
+  readonly #random: Random;
+  #lives = 0;
+
+  constructor(id: string, options: RouterOptions) {
+    this.id = id;
+    this.urls = options.urls;
+    this.#options = options;
+    this.#random = options.simulation.random(`router ${id}`);
+  }
+
+  /** Starts its process, unless it runs. */
+  start(): void {
+    if (this.process !== null) return;
+    const { simulation, checker, variation, connect } = this.#options;
+    const instance = `${this.id}.${++this.#lives}`;
+    const process = new Process(simulation, instance);
+    this.process = process;
+    this.fatalStep = null;
+    const found = variation.saved === undefined
+      ? this.saved
+      : variation.saved(this.saved);
+    this.serving = found === null ? null : { ...found, durable: true };
+    checker.started(instance, { serving: this.serving, saved: this.saved });
+    const plain = connect(this);
+    const random = process.random;
+    const apply = (
+      ...[push, contents, options]: Parameters<Router["apply"]>
+    ) => this.apply(push, contents, options);
+    const link = new Link({
+      urls: this.urls,
+      id: this.id,
+      instance,
+      silenceMs: 12_000,
+      maxConfigBytes: MAX_BYTES,
+      serving: this.serving,
+      apply: variation.apply?.(apply) ?? apply,
+      connect: variation.connect?.(plain, { serving: () => this.serving }) ??
+        plain,
+      clock: variation.routerClock?.(process.clock) ?? process.clock,
+      random: () => random.below(2 ** 31) / 2 ** 31,
+    });
+    this.link = link;
+    simulation.after(0, process, () => link.start());
+  }
+
+  /** It is killed. */
+  crash(): void {
+    const { process } = this;
+    if (process === null) return;
+    const { simulation } = this.#options;
+    if (simulation.traced) simulation.trace(`${process.name} is killed`);
+    process.alive = false;
+    this.process = null;
+    this.link = null;
+    this.#options.ended(process);
+  }
+
+  /** Applies a push as the router's own applier does, each step at a moment of its own. */
+  async apply(
+    push: PushHead,
+    contents: PushContents,
+    { sameAs }: { readonly sameAs: string | null },
+  ): Promise<Outcome> {
+    const process = this.process!;
+    const { simulation } = this.#options;
+    await this.#step(process, "read");
+    const digest = digestOf(contents);
+    if (digest === null || (push.digest !== null && push.digest !== digest)) {
+      return {
+        status: "rejected",
+        error: "The contents are not as announced.",
+      };
+    }
+    const { version, epoch } = push;
+    const head = { version, epoch, digest };
+    if (sameAs !== null && digest !== sameAs) {
+      return { status: "rejected", error: otherDigest(version, sameAs) };
+    }
+    if (sameAs !== null) {
+      return { status: "unchanged", durable: await this.#save(process, head) };
+    }
+    if (this.rejects) {
+      return { status: "rejected", error: "It is told to reject." };
+    }
+    await this.#step(process, "serve");
+    const before = this.serving;
+    this.serving = { ...head, durable: false };
+    if (simulation.traced) simulation.trace(`serves ${epoch}/${version}`);
+    this.#options.checker.served(process.name, { before, after: head });
+    const durable = await this.#save(process, head);
+    await this.#step(process, "answer");
+    return { status: "applied", digest, durable };
+  }
+
+  async #save(
+    process: Process,
+    head: Omit<Serving, "durable">,
+  ): Promise<boolean> {
+    await this.#step(process, "save");
+    if (this.failingSaves > 0) {
+      this.failingSaves--;
+      this.#saveAgain(process, head);
+      return false;
+    }
+    this.#write(head);
+    return true;
+  }
+
+  #saveAgain(process: Process, head: Omit<Serving, "durable">): void {
+    this.#options.simulation.after(SAVE_AGAIN_MS, process, () => {
+      const { serving } = this;
+      if (serving?.epoch !== head.epoch || serving.version !== head.version) {
+        return;
+      }
+      if (this.failingSaves > 0) {
+        this.failingSaves--;
+        return this.#saveAgain(process, head);
+      }
+      this.#write(head);
+      this.link?.saved(head);
+    });
+  }
+
+  #write(head: Omit<Serving, "durable">): void {
+    this.saved = { ...head, durable: true };
+    if (this.serving !== null) {
+      this.serving = { ...this.serving, durable: true };
+    }
+  }
+
+  /** Comes to a step: a while goes by, and the process may be killed. */
+  async #step(process: Process, step: ApplyStep): Promise<void> {
+    const long = this.#random.once(40);
+    await process.pause(this.#random.below(long ? LONG_STEP_MS : STEP_MS));
+    if (this.fatalStep !== step) return;
+    this.crash();
+    await new Promise(() => {});
+  }
+}
+
+/** A step of applying, by number. */
+export function stepAt(number: number): ApplyStep {
+  return STEPS[number % STEPS.length]!;
+}
+
+/** What contents were found to be; reading the same bytes again would find the same. */
+const found = new Map<string, string | null>();
+const MAX_FOUND = 5000;
+
+/** The digest of a config that is valid; null for any other. */
+function digestOf(contents: PushContents): string | null {
+  const options = { maxBytes: MAX_BYTES, digest: null };
+  if (contents.kind === "document") {
+    const read = readConfig(contents, options);
+    return read.ok ? read.packed.digest : null;
+  }
+  const { gzip } = contents;
+  const name = `${gzip.length} ${crc32(gzip)}`;
+  let digest = found.get(name);
+  if (digest === undefined) {
+    const read = readConfig(contents, options);
+    digest = read.ok ? read.packed.digest : null;
+    if (found.size >= MAX_FOUND) found.clear();
+    found.set(name, digest);
+  }
+  return digest;
+}

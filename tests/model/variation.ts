@@ -1,0 +1,38 @@
+import type { Hub } from "../../cp/hub/hub.ts";
+import type { Kv } from "../../cp/store/database.ts";
+import type { VersionStore } from "../../cp/store/store.ts";
+import type { ApplyPush } from "../../router/link/link.ts";
+import type { Connect } from "../../router/link/socket.ts";
+import type { Serving } from "../../router/link/verdict.ts";
+import type { Clock } from "../../shared/clock.ts";
+
+/** What the simulation uses of a hub. */
+export type SimulatedHub = Pick<
+  Hub,
+  | "start"
+  | "stop"
+  | "admit"
+  | "follow"
+  | "resend"
+  | "conflicts"
+  | "routers"
+  | "standing"
+>;
+
+/**
+ * Where a part can be wrapped, so that it breaks what it is to keep: a mutant. Each is given the part as
+ * it is and answers what takes its place.
+ */
+export interface Variation {
+  readonly kv?: (kv: Kv) => Kv;
+  readonly store?: (store: VersionStore) => VersionStore;
+  readonly hub?: (hub: SimulatedHub) => SimulatedHub;
+  readonly connect?: (
+    connect: Connect,
+    router: { readonly serving: () => Serving | null },
+  ) => Connect;
+  readonly apply?: (apply: ApplyPush) => ApplyPush;
+  /** What a router finds on its disk. */
+  readonly saved?: (saved: Serving | null) => Serving | null;
+  readonly routerClock?: (clock: Clock) => Clock;
+}

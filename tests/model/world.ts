@@ -1,0 +1,67 @@
+import { act } from "./deeds.ts";
+import { Park } from "./park.ts";
+import type { Plan } from "./plan.ts";
+import { comeToRest } from "./rest.ts";
+import { Simulation, type Violation } from "./simulation.ts";
+import type { Variation } from "./variation.ts";
+import { useVirtualGlobals } from "./virtual_globals.ts";
+
+/** What came of a seed. */
+export interface Outcome {
+  /** Null if every invariant held. */
+  readonly violation: Violation | null;
+  /** What happened, line by line; empty unless it was asked for. */
+  readonly lines: readonly string[];
+  /** What happened at all, so that a simulation in which nothing happens is noticed. */
+  readonly seen: Seen;
+}
+
+export interface Seen {
+  readonly events: number;
+  /** Versions in the store at the end. */
+  readonly versions: number;
+  readonly connections: number;
+  /** Times the store was set back or emptied. */
+  readonly rollbacks: number;
+  /** Routers that were in conflict once all faults had ended. */
+  readonly conflicts: number;
+  /** Processes that were killed. */
+  readonly crashes: number;
+  /** Virtual milliseconds. */
+  readonly milliseconds: number;
+}
+
+/** Runs a plan, and what follows once nothing goes wrong any more. */
+export async function run(
+  plan: Plan,
+  options: { variation?: Variation; trace?: boolean } = {},
+): Promise<Outcome> {
+  const { variation = {}, trace = false } = options;
+  const simulation = new Simulation(plan.seed, { trace });
+  using _globals = useVirtualGlobals(simulation);
+  const park = new Park(plan, simulation, variation);
+  for (const each of park.controlPlanes) each.start();
+  for (const each of park.routers) each.start();
+  for (const action of plan.actions) {
+    await simulation.run(action.after, () => false);
+    if (simulation.violation !== null) break;
+    act(park, action);
+    park.checkTimers();
+  }
+  const { conflicts } = await comeToRest(park);
+  let versions = 0;
+  for (let node = park.history.current; node; node = node.parent) versions++;
+  return {
+    violation: simulation.violation,
+    lines: simulation.lines ?? [],
+    seen: {
+      events: simulation.events,
+      versions,
+      connections: park.connections.length,
+      rollbacks: park.history.rollbacks,
+      conflicts,
+      crashes: park.crashes,
+      milliseconds: simulation.now,
+    },
+  };
+}
