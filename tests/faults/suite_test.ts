@@ -9,3 +9,6 @@ import "./cases/wall_clock.ts";
 import "./cases/swaps.ts";
 import "./cases/rolling_restart.ts";
 import "./cases/store_file.ts";
+import "./cases/saved_config.ts";
+import "./cases/two_control_planes.ts";
+import "./cases/names.ts";
