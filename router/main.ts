@@ -4,6 +4,7 @@ import { logger, openLog } from "../shared/log.ts";
 import { authority, type ListenAddress } from "../shared/settings.ts";
 import { activeConfig } from "./active.ts";
 import { createAdminApp } from "./admin.ts";
+import { serveAdmin } from "./admin_server.ts";
 import { systemClock } from "../shared/clock.ts";
 import { readTlsFiles, type TlsFiles } from "./listen/tls_identity.ts";
 import { TlsRenewal } from "./listen/tls_renewal.ts";
@@ -138,10 +139,10 @@ async function run(
     stopping: () => stopping,
     allowedHosts: allowedHosts(settings),
   });
-  const adminServer = await listening(
+  const adminAddress = await listening(
     "admin",
     settings.ROUTER_ADMIN_LISTEN,
-    (address) => Deno.serve({ ...address, onListen: () => {} }, admin.fetch),
+    (address) => serveAdmin(address, (request) => admin.fetch(request)),
   );
   log.info("listening", {
     listener: "data",
@@ -157,7 +158,7 @@ async function run(
   }
   log.info("listening", {
     listener: "admin",
-    address: authority(adminServer.addr),
+    address: authority(adminAddress),
     id,
   });
   link.connect({ id, instance: crypto.randomUUID() });

@@ -227,6 +227,13 @@ export class Client {
     }
   }
 
+  /** Ends the connection if it carries nothing; answers whether it did. */
+  leaveIfIdle(): boolean {
+    if (this.#phase !== "idle") return false;
+    this.#wire.close();
+    return true;
+  }
+
   /** Ends the connection, whatever it carries. */
   cut(): void {
     this.#exchange.abort("stopping");

@@ -11,6 +11,10 @@ import type { TlsIdentity } from "./tls_identity.ts";
 
 /** The most refused connections that are told why at a time; others are just closed. */
 const MAX_BACKLOG = 256;
+/** The same while files are short, as each of them is one. */
+const MAX_BACKLOG_SHORT = 8;
+/** How many connections are given up at the limit of open files: what endpoints, operators and the disk may need. */
+const SPARE_FILES = 32;
 /** How long a refused connection may take to read its answer, in milliseconds. */
 const REFUSAL_TIME = 1000;
 
@@ -187,6 +191,10 @@ export class Listener implements ClientHost, Arrivals {
     this.#options.traffic.acceptErrors++;
     this.#lastFailure = reason;
     this.#reached("accept");
+    // What is at the limit of open files cannot connect to an endpoint, answer its operator or save a config either.
+    this.#clients.shed(SPARE_FILES, (client) => client.leaveIfIdle());
+    for (const refused of this.#refusals.keys()) close(refused);
+    this.#refusals.clear();
   }
 
   #reached(limit: Limit): void {
@@ -224,7 +232,8 @@ export class Listener implements ClientHost, Arrivals {
 
   /** Tells a connection why it is not taken, if its peer reads that soon. */
   async #refuse(transport: Transport): Promise<void> {
-    if (this.#refusals.size >= MAX_BACKLOG) {
+    const most = this.#clients.short ? MAX_BACKLOG_SHORT : MAX_BACKLOG;
+    if (this.#refusals.size >= most) {
       this.#options.traffic.refused.backlog++;
       close(transport);
       return;

@@ -20,12 +20,15 @@ export interface HeldConnection {
 /** The clients' connections a listener has open, within its limits. */
 export class OpenConnections<T extends HeldConnection> {
   readonly #options: OpenConnectionsOptions;
+  /** The most that are taken now: fewer than are allowed while files are short. */
+  #most: number;
   readonly #open = new Set<T>();
   readonly #perAddress = new Map<string, number>();
   #emptied: (() => void) | null = null;
 
   constructor(options: OpenConnectionsOptions) {
     this.#options = options;
+    this.#most = options.maxConnections;
   }
 
   /** How many there are. */
@@ -37,13 +40,17 @@ export class OpenConnections<T extends HeldConnection> {
     return this.#open.values();
   }
 
+  /** Whether fewer are taken than are allowed, because of a {@linkcode OpenConnections.shed}. */
+  get short(): boolean {
+    return this.#most < this.#options.maxConnections;
+  }
+
   /** The limit that keeps a connection of this address out; null if there is room. */
   limitFor(
     peer: string,
   ): Extract<RefusalReason, "max_connections" | "max_per_address"> | null {
-    const { maxConnections, maxConnectionsPerAddress = Infinity } =
-      this.#options;
-    if (this.#open.size >= maxConnections) return "max_connections";
+    const { maxConnectionsPerAddress = Infinity } = this.#options;
+    if (this.#open.size >= this.#most) return "max_connections";
     return (this.#perAddress.get(peer) ?? 0) >= maxConnectionsPerAddress
       ? "max_per_address"
       : null;
@@ -62,7 +69,24 @@ export class OpenConnections<T extends HeldConnection> {
     if (left === 0) this.#perAddress.delete(peer);
     else this.#perAddress.set(peer, left);
     this.#open.delete(connection);
+    if (this.#open.size <= this.#most / 2) {
+      this.#most = this.#options.maxConnections;
+    }
     if (this.#open.size === 0) this.#emptied?.();
+  }
+
+  /**
+   * Takes `count` connections fewer than there are from now on, until half of those are gone, and ends the newest
+   * above that which `end` lets go.
+   */
+  shed(count: number, end: (connection: T) => boolean): void {
+    const most = Math.max(1, Math.min(this.#most, this.#open.size) - count);
+    this.#most = most;
+    let over = this.#open.size - most;
+    for (const connection of [...this.#open].reverse()) {
+      if (over <= 0) return;
+      if (end(connection)) over--;
+    }
   }
 
   /** Resolves when none is open; those that still are after `graceMs` milliseconds are ended by `cut`. */

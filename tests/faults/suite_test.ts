@@ -12,3 +12,6 @@ import "./cases/store_file.ts";
 import "./cases/saved_config.ts";
 import "./cases/two_control_planes.ts";
 import "./cases/names.ts";
+import "./cases/hostile_routers.ts";
+import "./cases/endpoints.ts";
+import "./cases/open_files.ts";
