@@ -85,3 +85,8 @@ export function errorLine(error: unknown): string {
   }
   return parts.join(" – caused by ");
 }
+
+/** The platform's code of an error, such as `EMFILE`; empty if it has none. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

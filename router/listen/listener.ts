@@ -1,3 +1,4 @@
+import { errorCode } from "../../shared/errors.ts";
 import { type Logger, logger } from "../../shared/log.ts";
 import type { Transport } from "../http1/transport.ts";
 import { type Refusal, refusalText } from "../refusal.ts";
@@ -191,6 +192,7 @@ export class Listener implements ClientHost, Arrivals {
     this.#options.traffic.acceptErrors++;
     this.#lastFailure = reason;
     this.#reached("accept");
+    if (errorCode(reason) !== "EMFILE") return;
     // What is at the limit of open files cannot connect to an endpoint, answer its operator or save a config either.
     this.#clients.shed(SPARE_FILES, (client) => client.leaveIfIdle());
     for (const refused of this.#refusals.keys()) close(refused);

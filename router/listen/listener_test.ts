@@ -129,6 +129,23 @@ Deno.test("Listener tells of a limit that is reached, once", async () => {
   ]);
 });
 
+Deno.test("Listener gives up idle connections at the limit of open files, and for no other failure", async () => {
+  await using router = new TestRouter(null);
+  const { listener } = router;
+  await using _first = await router.connect();
+  await eventually(() => listener.connections === 1, "the first is taken");
+  await using second = await router.connect();
+  await eventually(() => listener.connections === 2, "the second is taken");
+  listener.failed(new Error("10000 TLS handshakes are under way"));
+  await using third = await router.connect();
+  await eventually(() => listener.connections === 3, "the third is taken");
+  const full = new Error("Too many open files (os error 24)");
+  listener.failed(Object.assign(full, { code: "EMFILE" }));
+  equal(await third.rest(), "");
+  equal(await second.rest(), "");
+  equal(listener.connections, 1);
+});
+
 Deno.test("Listener limits the connections of one address", async () => {
   await using router = new TestRouter(null, {
     listen: { maxConnectionsPerAddress: 1 },

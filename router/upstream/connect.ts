@@ -1,3 +1,4 @@
+import { errorCode } from "../../shared/errors.ts";
 import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
 import {
@@ -200,10 +201,6 @@ function failureKind(cause: unknown, tls: boolean): UpstreamErrorKind {
   if (code === "ECONNREFUSED") return "refused";
   const network = ["ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH", "EMFILE"];
   return tls && !network.includes(code) ? "tls" : "unreachable";
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 /** The size of an endpoint connection's own buffer: most answers fit, and arrive in one read. */
