@@ -12,6 +12,7 @@ import {
 import { openKvStore } from "./store/kv_store.ts";
 import { CHUNK_PREFIX } from "./store/keys.ts";
 import {
+  CommitInDoubt,
   StoreDamaged,
   StoreUnavailable,
   type VersionStore,
@@ -431,6 +432,7 @@ Deno.test("a store that fails or is damaged is 503 and says so", async () => {
   for (
     const [error, kind] of [
       [new StoreUnavailable("the database is gone"), "unavailable"],
+      [new CommitInDoubt("no answer"), "unavailable"],
       [new StoreDamaged("no match", "signalbox/head"), "damaged"],
     ] as const
   ) {

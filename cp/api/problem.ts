@@ -6,7 +6,12 @@ import {
 } from "../../shared/errors.ts";
 import { HEAD_KEY, keyText } from "../store/keys.ts";
 import { StoreReplaced } from "../store/open_files.ts";
-import { EmptyStore, StoreDamaged, StoreUnavailable } from "../store/store.ts";
+import {
+  CommitInDoubt,
+  EmptyStore,
+  StoreDamaged,
+  StoreUnavailable,
+} from "../store/store.ts";
 
 /** What an answer of each kind is sent as. */
 const STATUS = {
@@ -113,6 +118,13 @@ export function toProblem(error: unknown): ProblemError {
           : "Where it is of the committed version, PUT /v1/config without If-Match replaces that, with what a router's GET /config answers; or restore the store from a backup."
       }`,
       { cause: error },
+    );
+  }
+  if (error instanceof CommitInDoubt) {
+    return new ProblemError(
+      "unavailable",
+      `The store did not say whether it took the edit: ${error.message}. It may be committed, or be committed yet; look at GET /v1/versions before you repeat it.`,
+      { cause: error, headers: { "retry-after": RETRY_AFTER } },
     );
   }
   if (error instanceof StoreUnavailable) {

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { digestOf } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
 import { chunkRef, ChunkWriter } from "./chunks.ts";
-import type { Database } from "./database.ts";
+import type { Database, Entry } from "./database.ts";
 import { bucketPiece, type Piece, tailOf } from "./gzip.ts";
 import {
   digestKey,
@@ -20,9 +20,11 @@ import { SerialQueue } from "./serial_queue.ts";
 import { makeDigests, Turns } from "./turns.ts";
 import {
   type Attribution,
+  CommitInDoubt,
   type CommitOptions,
   type Committed,
   type Edit,
+  StoreTimedOut,
   StoreUnavailable,
 } from "./store.ts";
 import {
@@ -228,27 +230,37 @@ export class Committer {
     try {
       stamp = await db.commit(operation, HEAD_KEY);
     } catch (error) {
-      stamp = await this.#committedAfterAll(values);
-      if (stamp === null) throw error;
+      stamp = await this.#committedAfterAll(values, error);
     }
     return { stamp, manifest, bytes };
   }
 
-  /** A failure may have struck after the database had committed: then its records stand there. Null if they do not. */
+  /**
+   * A failure may have struck after the database had committed: then its records stand there.
+   *
+   * @throws {CommitInDoubt} if that cannot be seen, or may still come.
+   * @throws the failure itself, if nothing was committed.
+   */
   async #committedAfterAll(
     values: readonly (readonly [Deno.KvKey, Uint8Array])[],
+    failure: unknown,
   ): Promise<string | null> {
+    if (!(failure instanceof StoreUnavailable)) throw failure;
+    let entries: readonly Entry[];
     try {
-      const entries = await this.#options.db.snapshot(values.map(([k]) => k));
-      const all = entries.every(({ value }, index) =>
-        value instanceof Uint8Array &&
-        Buffer.compare(value, values[index]![1]) === 0
-      );
-      return all ? entries.at(-1)!.versionstamp : null;
+      entries = await this.#options.db.snapshot(values.map(([key]) => key));
     } catch {
       // The failure that led here says more than this one.
-      return null;
+      throw new CommitInDoubt(failure.message, { cause: failure });
     }
+    const all = entries.every(({ value }, index) =>
+      value instanceof Uint8Array &&
+      Buffer.compare(value, values[index]![1]) === 0
+    );
+    if (all) return entries.at(-1)!.versionstamp;
+    throw failure instanceof StoreTimedOut
+      ? new CommitInDoubt(failure.message, { cause: failure })
+      : failure;
   }
 }
 

@@ -1,7 +1,7 @@
 import { keyText } from "./keys.ts";
 import { damaged } from "./records.ts";
 import type { OpenFiles } from "./open_files.ts";
-import { StoreDamaged, StoreUnavailable } from "./store.ts";
+import { StoreDamaged, StoreTimedOut, StoreUnavailable } from "./store.ts";
 
 /** What is used of a {@linkcode Deno.Kv}. */
 export type Kv = Pick<
@@ -132,13 +132,21 @@ export class Database {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`no answer within ${this.#timeoutMs} ms`)),
+        () =>
+          reject(
+            new StoreTimedOut(
+              `Cannot ${verb} ${
+                keyText(key)
+              } of the store: the database gives no answer within ${this.#timeoutMs} ms`,
+            ),
+          ),
         this.#timeoutMs,
       );
     });
     try {
       return await Promise.race([run(), late]);
     } catch (cause) {
+      if (cause instanceof StoreTimedOut) throw cause;
       throw databaseError(verb, key, cause);
     } finally {
       clearTimeout(timer);

@@ -20,7 +20,7 @@ import {
 import { type KvStore, type KvStoreOptions, openKvStore } from "./kv_store.ts";
 import { Manifest } from "./manifest.ts";
 import { encodeRecord } from "./records.ts";
-import { StoreDamaged, StoreUnavailable } from "./store.ts";
+import { CommitInDoubt, StoreDamaged, StoreUnavailable } from "./store.ts";
 import {
   assign,
   configOf,
@@ -406,6 +406,48 @@ Deno.test("KvStore says that the database fails, and goes on when it works again
     (await store.commit(assign("acme", "a"), NOBODY)).version.version,
     3,
   );
+});
+
+Deno.test("KvStore says that it cannot tell whether an edit was made", async () => {
+  await using base = await openBase();
+  // The database takes what it is given, and does it when it is let.
+  let gate: PromiseWithResolvers<void> | null = null;
+  let done: Promise<unknown> = Promise.resolve();
+  const store = await base.openRaw({
+    kv: {
+      ...plain(base.kv),
+      atomic() {
+        const operation = base.kv.atomic();
+        const commit = operation.commit.bind(operation);
+        operation.commit = () => {
+          const committing = (gate?.promise ?? Promise.resolve()).then(commit);
+          done = committing;
+          return committing;
+        };
+        return operation;
+      },
+    },
+    timeoutMs: 20,
+  });
+  await store.collectGarbage();
+  await store.commit(assign("acme", "a"), NOBODY);
+  gate = Promise.withResolvers<void>();
+  await assert.rejects(
+    store.commit(assign("acme", "b"), NOBODY),
+    (error) => {
+      assert.ok(error instanceof CommitInDoubt);
+      assert.match(error.message, /no answer within 20 ms/);
+      return true;
+    },
+  );
+  assert.equal((await store.head()).version, 1);
+  gate.resolve();
+  gate = null;
+  await done;
+  assert.equal((await store.head()).version, 2);
+  const { version } = await store.commit(assign("globex", "b"), NOBODY);
+  assert.equal(version.version, 3);
+  assert.equal(version.config.customers.get("acme"), "b");
 });
 
 Deno.test("KvStore watches on by reads when the stream of changes fails", async () => {

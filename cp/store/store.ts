@@ -163,6 +163,16 @@ export class StoreUnavailable extends Error {
   override name = "StoreUnavailable";
 }
 
+/** The database gave no answer in time; what it was to do may be done, or be done yet. */
+export class StoreTimedOut extends StoreUnavailable {
+  override name = "StoreTimedOut";
+}
+
+/** A commit failed, and it cannot be told whether before or after it was made. */
+export class CommitInDoubt extends StoreUnavailable {
+  override name = "CommitInDoubt";
+}
+
 /** What is stored does not match its digest. Names the key; nothing made of it is ever pushed. */
 export class StoreDamaged extends Error {
   override name = "StoreDamaged";

@@ -10,6 +10,8 @@ import "./cases/swaps.ts";
 import "./cases/rolling_restart.ts";
 import "./cases/store_file.ts";
 import "./cases/saved_config.ts";
+import "./cases/router_disk.ts";
+import "./cases/control_plane_disk.ts";
 import "./cases/two_control_planes.ts";
 import "./cases/names.ts";
 import "./cases/hostile_routers.ts";

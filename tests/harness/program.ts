@@ -70,18 +70,17 @@ export class Program implements AsyncDisposable {
   ): Promise<LogLine> {
     let over = false;
     this.ended.then(() => over = true);
-    return await until(`"${message}" in the log of ${this.name}`, () => {
+    const line = await until(`"${message}" in the log of ${this.name}`, () => {
       const line = this.log.find((line) =>
         line.message === message &&
         Object.entries(properties).every(([name, value]) =>
           line[name] === value
         )
       );
-      if (line === undefined && over) {
-        throw new Error(`${this.name} ended; its log:\n${this.logText()}`);
-      }
-      return line;
+      return line ?? (over ? "over" : null);
     });
+    if (line !== "over") return line;
+    throw new Error(`${this.name} ended; its log:\n${this.logText()}`);
   }
 
   /** Calls `listener` with every line from now on. */

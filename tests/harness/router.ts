@@ -16,52 +16,65 @@ export class Router implements AsyncDisposable {
   readonly id: string;
   readonly url: string;
   readonly adminUrl: string;
-  readonly #env: Record<string, string>;
+  readonly #start: Start;
 
   private constructor(
     program: Program,
     urls: [data: string, admin: string],
-    env: Env,
+    start: Start,
   ) {
     this.program = program;
-    this.id = env.ROUTER_ID!;
+    this.id = start.env.ROUTER_ID!;
     [this.url, this.adminUrl] = urls;
-    this.#env = env;
+    this.#start = start;
   }
 
-  /** Starts one whose state is in `folder`; `cpUrl` may be empty. */
+  /** Starts one whose state is in `folder`; `cpUrl` may be empty, `within` is a command to run it in. */
   static async start(
     id: string,
-    options: { folder: string; cpUrl: string; env?: Env },
+    options: {
+      folder: string;
+      cpUrl: string;
+      env?: Env;
+      within?: readonly string[];
+    },
   ): Promise<Router> {
     return await Router.#spawn({
-      ROUTER_ID: id,
-      ROUTER_LISTEN: "127.0.0.1:0",
-      ROUTER_ADMIN_LISTEN: "127.0.0.1:0",
-      ROUTER_CP_URL: options.cpUrl,
-      ROUTER_STATE_DIR: `${options.folder}/${id}`,
-      ...options.env,
+      env: {
+        ROUTER_ID: id,
+        ROUTER_LISTEN: "127.0.0.1:0",
+        ROUTER_ADMIN_LISTEN: "127.0.0.1:0",
+        ROUTER_CP_URL: options.cpUrl,
+        ROUTER_STATE_DIR: `${options.folder}/${id}`,
+        ...options.env,
+      },
+      within: options.within ?? [],
     });
   }
 
   /** Starts it again with the same settings, on ports of its own, after the process has ended. */
   async again(env: Env = {}): Promise<Router> {
-    return await Router.#spawn({ ...this.#env, ...env });
+    return await Router.#spawn({
+      ...this.#start,
+      env: { ...this.#start.env, ...env },
+    });
   }
 
   /** Starts a process with the same settings, for who does not wait until it listens. */
   begin(): Program {
-    return Program.start("router", this.#env);
+    const { env, within } = this.#start;
+    return Program.start("router", env, { within });
   }
 
-  static async #spawn(env: Env): Promise<Router> {
-    const program = Program.start("router", env);
+  static async #spawn(start: Start): Promise<Router> {
+    const { env, within } = start;
+    const program = Program.start("router", env, { within });
     const data = await program.line("listening", { listener: "data" });
     const admin = await program.line("listening", { listener: "admin" });
     return new Router(program, [
       `http://${data.address}`,
       `http://${admin.address}`,
-    ], env);
+    ], start);
   }
 
   /** One request of a customer. */
@@ -100,3 +113,9 @@ export class Router implements AsyncDisposable {
 }
 
 type Env = Record<string, string>;
+
+/** How it was started. */
+interface Start {
+  readonly env: Env;
+  readonly within: readonly string[];
+}

@@ -14,6 +14,11 @@ import { fault } from "../fault.ts";
 
 type Damage = (path: string) => Promise<void>;
 
+/** Root may read everything, unless it gives that up. */
+const AS_ANYBODY = Deno.uid() === 0
+  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+  : [];
+
 const DAMAGES: Record<string, Damage> = {
   "emptied": (path) => Deno.writeFile(path, new Uint8Array()),
   "cut": async (path) => {
@@ -31,6 +36,7 @@ const DAMAGES: Record<string, Damage> = {
     const text = await Deno.readTextFile(path);
     await Deno.writeTextFile(path, text.replace(/\d/, "9"));
   },
+  "unreadable": (path) => Deno.chmod(path, 0),
   "a directory in its place": async (path) => {
     await Deno.remove(path);
     await Deno.mkdir(path);
@@ -52,6 +58,7 @@ fault("saved config: damaged while the router is down", async (tally) => {
       folder: folder.path,
       cpUrl: controlPlane.connectUrl,
       env: { ROUTER_BOOTSTRAP: bootstrap },
+      within: AS_ANYBODY,
     }),
   );
   const saved = ["last_known_good", "last_known_good.previous"].map((name) =>
