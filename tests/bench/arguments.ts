@@ -26,7 +26,7 @@ export function count(arg: string, value: string, most = 9999): number {
 }
 
 /**
- * Reads arguments of the form `--name=value`.
+ * Reads arguments of the form `--name=value`, or `--name value`.
  *
  * @param readers what takes each argument's value, by its name.
  * @throws {TypeError} naming an argument that has no reader; readers throw their own.
@@ -35,12 +35,16 @@ export function readArguments(
   args: readonly string[],
   readers: Readonly<Record<string, (value: string, arg: string) => void>>,
 ): void {
-  for (const arg of args) {
-    const [name = "", value = ""] = arg.split("=", 2);
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    const [name = "", given] = arg.split("=", 2);
     if (!Object.hasOwn(readers, name)) {
       throw new TypeError(`Cannot read ${arg}: there is no such option`);
     }
-    readers[name]!(value, arg);
+    const apart = given === undefined && args[i + 1]?.startsWith("--") === false
+      ? args[++i]
+      : undefined;
+    readers[name]!(given ?? apart ?? "", arg);
   }
 }
 

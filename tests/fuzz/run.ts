@@ -1,5 +1,5 @@
 import { errorLine } from "../../shared/errors.ts";
-import { Random } from "./random.ts";
+import { Random } from "../harness/random.ts";
 import type { Checker, Target, Verdict } from "./target.ts";
 
 /** An input that may take no longer, in milliseconds. */

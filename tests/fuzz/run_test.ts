@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mutate, parts, soundOrNot } from "./mutate.ts";
-import { Random } from "./random.ts";
+import { Random } from "../harness/random.ts";
 import { failureText, runTarget, shares } from "./run.ts";
 import { type Target, target } from "./target.ts";
 

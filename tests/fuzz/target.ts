@@ -1,5 +1,5 @@
 import { AssertionError } from "node:assert";
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 
 /** What a parser made of an input, where all is well. */
 export type Verdict = "accepted" | "refused";

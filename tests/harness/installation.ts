@@ -16,6 +16,8 @@ export interface InstallationOptions {
   readonly routerEnv?: Env;
   /** Where the control plane's store is; in the folder of the installation if it is not given. */
   readonly cpFolder?: string;
+  /** Where routers are to connect, if not to the control plane itself. */
+  readonly cpUrl?: (controlPlane: ControlPlane) => Promise<string>;
 }
 
 /**
@@ -44,7 +46,8 @@ export class Installation implements AsyncDisposable {
 
   /** Starts it, and waits until every router serves version 1. */
   static async start(
-    { routers = ["r"], cpEnv, routerEnv, cpFolder }: InstallationOptions = {},
+    { routers = ["r"], cpEnv, routerEnv, cpFolder, cpUrl }:
+      InstallationOptions = {},
   ): Promise<Installation> {
     await using resources = new AsyncDisposableStack();
     const { path: folder } = resources.use(await dataFolder());
@@ -62,11 +65,12 @@ export class Installation implements AsyncDisposable {
       body: configOf(cells),
     });
     equal(put.status, 200);
+    const url = await cpUrl?.(controlPlane) ?? controlPlane.connectUrl;
     for (const id of routers) {
       started.routers.push(
         await Router.start(id, {
           folder,
-          cpUrl: controlPlane.connectUrl,
+          cpUrl: url,
           ...(routerEnv === undefined ? {} : { env: routerEnv }),
         }),
       );

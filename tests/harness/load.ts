@@ -20,6 +20,8 @@ export interface LoadOptions {
    * @default {1}
    */
   readonly pauseMs?: number;
+  /** Told of each answer how many milliseconds it took. */
+  readonly onAnswer?: (ms: number) => void;
 }
 
 /**
@@ -32,6 +34,7 @@ export class Load {
   readonly failures: string[] = [];
   readonly #customers: readonly string[];
   readonly #pauseMs: number;
+  readonly #onAnswer: (ms: number) => void;
   #running = true;
   readonly #workers: Promise<void>[];
 
@@ -39,6 +42,7 @@ export class Load {
     const { connections = 8 } = options;
     this.#customers = options.customers ?? ["acme", "globex", "nobody"];
     this.#pauseMs = options.pauseMs ?? 1;
+    this.#onAnswer = options.onAnswer ?? (() => {});
     this.#workers = Array.from(
       { length: connections },
       (_, i) => this.#work(urls[i % urls.length]!),
@@ -67,11 +71,13 @@ export class Load {
       const customer = this.#customers[i % this.#customers.length]!;
       try {
         connection ??= await KeepAlive.connect(url);
+        const from = performance.now();
         const { status, headers, body } = await connection.get(
           `/${i}`,
           `X-Routing-Key: ${customer}\r\n`,
         );
         const routedTo = headers.get("x-routed-to");
+        this.#onAnswer(performance.now() - from);
         if (status === 200 && JSON.parse(body).cell === routedTo) {
           this.answered++;
         } else this.failures.push(`${status} from ${routedTo}: ${body}`);

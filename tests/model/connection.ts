@@ -1,7 +1,7 @@
 import type { Link as HubLink, RouterSocket } from "../../cp/hub/connection.ts";
 import type { LinkSocket, SocketHandlers } from "../../router/link/socket.ts";
 import { parseAnnouncement, SUBPROTOCOL } from "../../shared/protocol.ts";
-import type { Random } from "../fuzz/random.ts";
+import type { Random } from "../harness/random.ts";
 import type { ControlPlane } from "./control_plane.ts";
 import type { Checker } from "./checker.ts";
 import type { Process, Simulation } from "./simulation.ts";

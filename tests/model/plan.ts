@@ -1,4 +1,4 @@
-import { Random } from "../fuzz/random.ts";
+import { Random } from "../harness/random.ts";
 import type { BreakKind, EchoKind } from "./connection.ts";
 import type { CallFault } from "./remote_calls.ts";
 

@@ -1,4 +1,4 @@
-import type { Random } from "../fuzz/random.ts";
+import type { Random } from "../harness/random.ts";
 import type { Process, Simulation } from "./simulation.ts";
 
 /** How a call of the database goes wrong. */

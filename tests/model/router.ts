@@ -9,7 +9,7 @@ import {
   type PushHead,
   type Serving,
 } from "../../router/link/verdict.ts";
-import type { Random } from "../fuzz/random.ts";
+import type { Random } from "../harness/random.ts";
 import type { Checker } from "./checker.ts";
 import { Process, type Simulation } from "./simulation.ts";
 import type { Variation } from "./variation.ts";

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers";
 import type { Clock } from "../../shared/clock.ts";
-import { Random } from "../fuzz/random.ts";
+import { Random } from "../harness/random.ts";
 import { EventQueue, type SimulatedEvent } from "./event_queue.ts";
 
 /** When a simulation begins, in milliseconds since the Unix epoch. */

@@ -1,7 +1,7 @@
 import { Child } from "../child.ts";
 import type { Options } from "./options.ts";
 import type { Port } from "./ports.ts";
-import { type Residence, residenceOf } from "./residence.ts";
+import { type Residence, residenceOf } from "../residence.ts";
 
 /** Stretches between two samples while the links try. */
 export const STRETCHES = 40;

@@ -1,6 +1,6 @@
 import type { Table } from "../table.ts";
 import { type Outcome, STRETCHES } from "./measurement.ts";
-import { type Residence, trend } from "./residence.ts";
+import { type Residence, trend } from "../residence.ts";
 
 export const LEGEND = [
   "What one process of many links holds, read from the operating system: resident memory in MiB, and open descriptors.",

@@ -8,7 +8,7 @@ import { dataFolder } from "../../harness/program.ts";
 import { Router } from "../../harness/router.ts";
 import { until } from "../../harness/until.ts";
 import { fault, type Tally } from "../fault.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../harness/random.ts";
 
 /**
  * A stream of edits, several at a time, into a control plane that is killed again and again. What is promised: what was
@@ -51,8 +51,11 @@ class History {
 fault(
   "control plane: kill -9 at random moments of a stream of edits",
   async (tally) => {
-    const random = new Random();
-    tally.notes.push(`seed ${random.seed}`);
+    const seed = Number(
+      Deno.env.get("FAULT_SEED") ?? Math.floor(Math.random() * 2 ** 31),
+    );
+    const random = new Random(seed);
+    tally.notes.push(`seed ${seed}`);
     await using folder = await dataFolder();
     await using stack = new AsyncDisposableStack();
     const cells = PLACEMENTS.map((name) => stack.use(startCell(name)));

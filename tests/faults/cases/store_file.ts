@@ -1,7 +1,7 @@
 import { equal, match, ok } from "node:assert/strict";
 import type { LogLine } from "../../harness/program.ts";
 import { fault, type Tally } from "../fault.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../harness/random.ts";
 import { StoreFleet } from "../store_fleet.ts";
 
 /**

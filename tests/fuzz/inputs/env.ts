@@ -1,4 +1,4 @@
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 
 /** Values of one setting: some that are right in themselves, and some that never are. */
 interface Values {

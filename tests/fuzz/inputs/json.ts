@@ -1,4 +1,4 @@
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 
 /** A JSON document as it is written: unlike an object it can hold a key twice. */
 export type Doc =

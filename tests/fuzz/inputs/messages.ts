@@ -1,4 +1,4 @@
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { configDoc } from "./config.ts";
 import { anyDoc, type Doc, docText, objectDoc } from "./json.ts";
 

@@ -1,4 +1,4 @@
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { type ConfigParts, customerName, endpointUrl } from "./config.ts";
 import { anyDoc, type Doc, objectDoc } from "./json.ts";
 

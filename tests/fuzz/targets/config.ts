@@ -23,7 +23,7 @@ import {
 } from "../models/config_model.ts";
 import { modelJson } from "../models/json_model.ts";
 import { mutate, soundOrNot } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 const MAX_BYTES = 1024 * 1024;

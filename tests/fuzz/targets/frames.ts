@@ -8,7 +8,7 @@ import {
   textFrame,
 } from "../../../router/link/frames.ts";
 import { mutate, parts } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target } from "../target.ts";
 
 const LIMITS = { text: 2000, binary: 3000 };

@@ -16,7 +16,7 @@ import {
 import { answerBytes, HTTP_TOKENS, requestBytes } from "../inputs/http.ts";
 import { readAnswers } from "../models/answer_model.ts";
 import { mutate, parts, soundOrNot } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 const HOW = { bytes: true, tokens: HTTP_TOKENS };

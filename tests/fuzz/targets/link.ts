@@ -11,7 +11,7 @@ import {
 import { step } from "../../../router/link/step.ts";
 import { messageText, someDigest } from "../inputs/messages.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target } from "../target.ts";
 
 const LIMITS: LinkLimits = {

@@ -20,7 +20,7 @@ import { canonicalForm, plainConfig } from "../models/config_model.ts";
 import { isSameJson, modelJson } from "../models/json_model.ts";
 import { mergeModel, patchModel } from "../models/patch_model.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 /** A patch of a document, or of a config, whose customers are kept in another form. */

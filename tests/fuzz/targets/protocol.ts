@@ -16,7 +16,7 @@ import { messageKind } from "../models/protocol_model.ts";
 import { deepText } from "../inputs/json.ts";
 import { modelJson } from "../models/json_model.ts";
 import { mutate, soundOrNot } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 const TOKENS = [

@@ -4,7 +4,7 @@ import {
 } from "../../../router/forwarding.ts";
 import { type Address, addressOf, isWithin } from "../models/address_model.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 /** Lists of trusted proxies, and addresses that are in them or just not. */

@@ -8,7 +8,7 @@ import {
 import { configParts } from "../inputs/config.ts";
 import { canonicalForm } from "../models/config_model.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target } from "../target.ts";
 
 /** A sound file, and what became of it. */

@@ -14,7 +14,7 @@ import {
 import { step } from "../../../cp/hub/step.ts";
 import { messageText, someDigest } from "../inputs/messages.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target } from "../target.ts";
 
 /** Something that happens to a session. `acks` answers one of its pushes, counted from the newest. */

@@ -13,7 +13,7 @@ import {
   ROUTER,
 } from "../inputs/env.ts";
 import { mutate } from "../mutate.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../harness/random.ts";
 import { ensure, ensureSame, target, type Verdict } from "../target.ts";
 
 /** A program, and how what it says of its settings is checked. */

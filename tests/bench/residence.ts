@@ -1,10 +1,10 @@
-import { commandOutput } from "../command_output.ts";
-import { processUsage } from "../process_usage.ts";
+import { commandOutput } from "./command_output.ts";
+import { processUsage } from "./process_usage.ts";
 
 /** What a process holds at one moment. */
 export interface Residence {
-  /** Attempts made by then. */
-  readonly attempts: number;
+  /** When that was: attempts made by then, or seconds. */
+  readonly at: number;
   readonly residentBytes: number;
   /** The most that was resident until then. */
   readonly peakBytes: number;
@@ -15,7 +15,7 @@ export interface Residence {
 /** @throws {Error} if the process is gone. */
 export async function residenceOf(
   pid: number,
-  attempts: number,
+  at: number,
 ): Promise<Residence> {
   const [{ residentBytes, peakBytes }, descriptors] = await Promise.all([
     processUsage([pid]),
@@ -23,7 +23,7 @@ export async function residenceOf(
     commandOutput("ls", [`/proc/${pid}/fd`]),
   ]);
   return {
-    attempts,
+    at,
     residentBytes,
     peakBytes,
     descriptors: (descriptors ?? "").trim().split("\n").length,
@@ -32,7 +32,7 @@ export async function residenceOf(
 
 /** A straight line through what was measured. */
 export interface Trend {
-  /** By how much it rises in 1,000 attempts. */
+  /** By how much it rises in 1,000 of what `at` counts. */
   readonly perThousand: number;
   /** How far what was measured lies from it: the standard deviation. */
   readonly noise: number;
@@ -43,13 +43,13 @@ export function trend(
   samples: readonly Residence[],
   of: (sample: Residence) => number,
 ): Trend {
-  const middle = mean(samples.map(({ attempts }) => attempts));
+  const middle = mean(samples.map(({ at }) => at));
   const level = mean(samples.map(of));
   const slope = mean(
-    samples.map((one) => (one.attempts - middle) * (of(one) - level)),
-  ) / mean(samples.map(({ attempts }) => (attempts - middle) ** 2));
+    samples.map((one) => (one.at - middle) * (of(one) - level)),
+  ) / mean(samples.map(({ at }) => (at - middle) ** 2));
   const distances = samples.map((one) =>
-    of(one) - level - slope * (one.attempts - middle)
+    of(one) - level - slope * (one.at - middle)
   );
   return {
     perThousand: 1000 * slope,
