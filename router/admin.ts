@@ -9,6 +9,7 @@ import { show } from "../shared/json.ts";
 import { logger } from "../shared/log.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { isLoopback } from "../shared/settings.ts";
+import { cameThroughRouter } from "../shared/via.ts";
 import { type ActiveConfig, activeConfig, holdConfig } from "./active.ts";
 import type { StatusDocument } from "./status.ts";
 
@@ -27,7 +28,7 @@ export interface AdminOptions {
 /**
  * The admin listener's app (SPEC section 6). It changes nothing, and answers only to hosts it knows:
  * a page in somebody's browser may reach it by a name that resolves to this machine, but not ask
- * under a name of ours.
+ * under a name of ours. Nor does it answer what a router forwards: that is a customer's request.
  */
 export function createAdminApp(options: AdminOptions): Hono {
   const app = new Hono();
@@ -40,6 +41,13 @@ export function createAdminApp(options: AdminOptions): Hono {
         detail: `Host ${
           show(host)
         } is not served here; ask by a loopback address, or list it in ROUTER_ALLOWED_HOSTS.`,
+      });
+    }
+    if (cameThroughRouter(context.req.raw.headers)) {
+      return problem(context, "forbidden", {
+        status: 403,
+        detail:
+          "A router has forwarded this request, so it may be a customer's: a placement's endpoint leads to this admin listener. It answers only who asks it directly.",
       });
     }
     const { method } = context.req;
@@ -201,7 +209,7 @@ function problem(
   context: Context,
   kind: ProblemKind,
   { status, detail }: {
-    status: 400 | 404 | 405 | 421 | 500 | 503;
+    status: 400 | 403 | 404 | 405 | 421 | 500 | 503;
     detail: string;
   },
 ): Response {

@@ -187,8 +187,14 @@ class Forwarder {
 
   /** Sends a request on its way, and answers what waits for the answer's head; null where there is no config. */
   #call(exchange: Exchange, life: Life): Promise<UpstreamConnection> | null {
-    const { active, upstream, timeouts } = this.#deps;
+    const { active, upstream, timeouts, via } = this.#deps;
     const head = exchange.read(this.#rules);
+    if (head.via !== "" && head.via.includes(via)) {
+      throw new RequestError(
+        "Cannot forward a request that this router has forwarded already: the placement's endpoint leads back here",
+        "loop-detected",
+      );
+    }
     const key = this.#readKey(head);
     const config = active();
     if (config === null) return null;

@@ -25,6 +25,8 @@ export interface DataPathOptions {
   readonly ca: string | null;
   /** How many threads serve; they share the addresses, and share out the connections allowed. */
   readonly threads: number;
+  /** The name in `Via` fields, one for all threads. */
+  readonly via: string;
 }
 
 /**
@@ -41,7 +43,7 @@ export class DataPath {
   #listeners: (Listener | H2Listener)[] = [];
 
   constructor(settings: RouterSettings, options: DataPathOptions) {
-    const { ca, threads } = options;
+    const { ca, threads, via } = options;
     this.#threads = threads;
     this.#settings = settings;
     this.#sweepInterval = sweepMs(settings);
@@ -58,7 +60,7 @@ export class DataPath {
       traffic,
       routingKey: settings.ROUTER_KEY,
       trusted: settings.ROUTER_TRUSTED_PROXIES,
-      via: "signalbox",
+      via,
       timeouts: {
         response: settings.ROUTER_RESPONSE_TIMEOUT,
         idle: settings.ROUTER_IDLE_TIMEOUT,

@@ -26,7 +26,8 @@ export interface Refusal {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof RequestError) {
     const { kind, message: detail } = error;
-    return { kind, status: 400, detail, closes: false };
+    const status = kind === "loop-detected" ? 508 : 400;
+    return { kind, status, detail, closes: false };
   }
   if (error instanceof ProtocolError) return protocolRefusal(error);
   if (error instanceof UpstreamError) return upstreamRefusal(error);

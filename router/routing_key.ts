@@ -8,7 +8,7 @@ export type RoutingKeySource =
   /** In the host: one label before `suffix`, which begins with a dot, as in `.example.com`. */
   | { readonly kind: "host"; readonly suffix: string };
 
-/** A request that is HTTP, and cannot be routed all the same. Answered with status 400. */
+/** A request that is HTTP, and cannot be routed all the same. Answered with status 400; with 508 if it goes in circles. */
 export class RequestError extends Error {
   override name = "RequestError";
   readonly kind: ProblemKind;

@@ -33,6 +33,7 @@ export const PROBLEM_TITLES = {
   "too-many-connections": "Too many connections",
   "bad-gateway": "The placement did not answer properly",
   "gateway-timeout": "The placement did not answer in time",
+  "loop-detected": "The placement leads back to this router",
 } as const satisfies Record<string, string>;
 
 /** The name of a kind of error. */

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { CONNECT_PATH } from "../../shared/protocol.ts";
 import { isLoopback } from "../../shared/settings.ts";
+import { cameThroughRouter } from "../../shared/via.ts";
 import { bearerToken, sameToken, tokenDigest } from "../bearer.ts";
 import { ProblemError } from "./problem.ts";
 
@@ -90,6 +91,16 @@ export function checkAccess(
 ): string | null {
   const { path, rules } = options;
   checkHost(request, rules);
+  // Whoever has a token may come whichever way; being on this machine is no proof where a router forwards to it.
+  if (
+    (rules.tokens.length === 0 || path === CONNECT_PATH) &&
+    cameThroughRouter(request.headers)
+  ) {
+    throw new ProblemError(
+      "forbidden",
+      "A router has forwarded this call, so it may be a customer's: a placement's endpoint leads to this control plane. That takes CP_ADMIN_TOKEN, and routers have to connect directly.",
+    );
+  }
   if (path === CONNECT_PATH) {
     if (request.headers.has("origin")) {
       throw new ProblemError(

@@ -133,6 +133,28 @@ Deno.test("checkAccess() never lets an Origin connect, and asks routers for no a
   );
 });
 
+Deno.test("checkAccess() takes nothing from a router's customers without a token", () => {
+  const url = "http://localhost:8081/v1/config";
+  const secret = adminToken(null, "secret-token");
+  for (const via of ["1.1 signalbox-0a1b2c3d", "1.0 a, 2 signalbox-0a1b2c3d"]) {
+    const headers = { via };
+    assert.equal(statusOf(url, { headers }), 403);
+    const path = "/v1/connect";
+    assert.equal(statusOf(url, { headers, path }), 403);
+    const rules = { tokens: [secret] as never[] };
+    assert.equal(statusOf(url, { headers, path, rules }), 403);
+    assert.equal(statusOf(url, { headers, rules }), 401);
+    assert.equal(
+      statusOf(url, {
+        headers: { ...headers, authorization: "Bearer secret-token" },
+        rules,
+      }),
+      200,
+    );
+  }
+  assert.equal(statusOf(url, { headers: { via: "1.1 nginx" } }), 200);
+});
+
 Deno.test("checkAccess() asks for a token", () => {
   const rules = {
     tokens: [adminToken("ann", "ann-secret"), adminToken("bob", "bob-secret")],

@@ -1,4 +1,5 @@
 import type { ListenAddress } from "../../shared/settings.ts";
+import { viaName } from "../../shared/via.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { logger } from "../../shared/log.ts";
 import {
@@ -31,6 +32,7 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #own: DataPath;
   readonly #listeners: SentListener[] = [];
+  readonly #via = viaName();
   #threads: Threads | null = null;
   #losses = 0;
 
@@ -40,6 +42,7 @@ export class DataPlane {
     this.#own = new DataPath(settings, {
       ca: options.tls.ca,
       threads: settings.ROUTER_THREADS,
+      via: this.#via,
     });
   }
 
@@ -81,6 +84,7 @@ export class DataPlane {
       count,
       listeners: this.#listeners,
       active: activeConfig,
+      via: this.#via,
     });
   }
 

@@ -21,6 +21,8 @@ export type ToServing =
     readonly config: NextConfig | null;
     /** How many threads serve in all, which share out what may be open. */
     readonly threads: number;
+    /** Their name in `Via` fields. */
+    readonly via: string;
   }
   /** Holds a config ready. Answered by `prepared`. */
   | { readonly type: "prepare"; readonly config: NextConfig }

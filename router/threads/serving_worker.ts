@@ -59,12 +59,12 @@ scope.onmessage = ({ data: message }) => {
 };
 
 async function start(
-  { env, tls, listeners, config, threads }: ToServing & { type: "start" },
+  { env, tls, listeners, config, threads, via }: ToServing & { type: "start" },
 ): Promise<void> {
   try {
     const inside = await openInside(env);
     endLog = inside.endLog;
-    data = new DataPath(inside.settings, { ca: tls.ca, threads });
+    data = new DataPath(inside.settings, { ca: tls.ca, threads, via });
     if (config !== null) serve(readyConfig(config));
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });

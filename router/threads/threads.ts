@@ -23,6 +23,8 @@ export interface ThreadsOptions {
   /** What each thread listens on; the main thread has opened the same. */
   readonly listeners: readonly SentListener[];
   readonly active: () => ActiveConfig | null;
+  /** Their name in `Via` fields. */
+  readonly via: string;
   /**
    * What a thread runs.
    *
@@ -100,6 +102,7 @@ export class Threads {
         tls: this.#tls,
         listeners: this.#options.listeners,
         threads: this.#options.count + 1,
+        via: this.#options.via,
         config: active === null ? null : nextConfig(active),
       });
     } catch (error) {

@@ -8,6 +8,7 @@ const OPTIONS: ThreadsOptions = {
   tls: { identity: null, ca: null },
   listeners: [],
   active: () => null,
+  via: "signalbox-0",
 };
 
 /** A thread that says it listens, counts one error each time it is asked, and dies when told of a config. */

@@ -95,7 +95,10 @@ const FORWARDING = /^(x[-_]forwarded[-_].*|forwarded|x[-_]real[-_]ip|via)$/i;
 function told({ fields }: Message): Record<string, string[]> {
   const told: Record<string, string[]> = {};
   for (const [name, value] of fields) {
-    if (FORWARDING.test(name)) (told[name.toLowerCase()] ??= []).push(value);
+    if (!FORWARDING.test(name)) continue;
+    // Each process has a name of its own.
+    const common = value.replace(/signalbox-[0-9a-f]{8}/, "signalbox");
+    (told[name.toLowerCase()] ??= []).push(common);
   }
   return told;
 }
