@@ -2,10 +2,13 @@ import { Random } from "../harness/random.ts";
 import type { BreakKind, EchoKind } from "./connection.ts";
 import type { CallFault } from "./remote_calls.ts";
 
+/** What the simulated control planes keep versions in: the model's own store, or ours on a simulated Deno KV. */
+export type StoreKind = "twin" | "kv";
+
 /** What one seed is about. */
 export interface Plan {
   readonly seed: number;
-  readonly store: "twin" | "kv";
+  readonly store: StoreKind;
   readonly routers: number;
   readonly controlPlanes: number;
   readonly keepVersions: number;
@@ -139,7 +142,7 @@ const KV_SHARE = 12;
 /** Makes what happens under a seed. */
 export function makePlan(
   seed: number,
-  options: { store?: "twin" | "kv" } = {},
+  options: { store?: StoreKind } = {},
 ): Plan {
   const random = new Random(seed, "plan");
   const chosen = seed % KV_SHARE === 0 ? "kv" : "twin";
