@@ -194,7 +194,10 @@ export class Listener implements ClientHost, Arrivals {
     this.#reached("accept");
     if (errorCode(reason) !== "EMFILE") return;
     // What is at the limit of open files cannot connect to an endpoint, answer its operator or save a config either.
-    this.#clients.shed(SPARE_FILES, (client) => client.leaveIfIdle());
+    this.#clients.shed(SPARE_FILES, {
+      now: performance.now(),
+      end: (client) => client.leaveIfIdle(),
+    });
     for (const refused of this.#refusals.keys()) close(refused);
     this.#refusals.clear();
   }
@@ -262,6 +265,7 @@ export class Listener implements ClientHost, Arrivals {
     this.#acceptor.sweep(now);
     for (const warning of Object.values(this.#warnings)) warning.sweep(now);
     for (const client of this.#clients) client.sweep(now);
+    this.#clients.sweep(now);
     for (const [transport, by] of this.#refusals) {
       if (now > by) {
         this.#refusals.delete(transport);

@@ -17,11 +17,18 @@ export interface HeldConnection {
   serve(): Promise<void>;
 }
 
+/** After a shed it is tried so often, in milliseconds, whether more may be open again. */
+const RAISE_INTERVAL = 30_000;
+/** How many more each time: as many idle clients are ended should that be too many. */
+const RAISE = 32;
+
 /** The clients' connections a listener has open, within its limits. */
 export class OpenConnections<T extends HeldConnection> {
   readonly #options: OpenConnectionsOptions;
   /** The most that are taken now: fewer than are allowed while files are short. */
   #most: number;
+  /** When it was lowered or raised last, of those on {@linkcode performance.now}. */
+  #changedAt = 0;
   readonly #open = new Set<T>();
   readonly #perAddress = new Map<string, number>();
   #emptied: (() => void) | null = null;
@@ -76,17 +83,29 @@ export class OpenConnections<T extends HeldConnection> {
   }
 
   /**
-   * Takes `count` connections fewer than there are from now on, until half of those are gone, and ends the newest
-   * above that which `end` lets go.
+   * Takes `count` connections fewer than there are from now on, and ends the newest above that which `end` lets go. As
+   * many as before are taken again when half of those are gone, and little by little with time: who was short of files
+   * may not be the clients.
    */
-  shed(count: number, end: (connection: T) => boolean): void {
+  shed(
+    count: number,
+    { now, end }: { now: number; end: (connection: T) => boolean },
+  ): void {
     const most = Math.max(1, Math.min(this.#most, this.#open.size) - count);
     this.#most = most;
+    this.#changedAt = now;
     let over = this.#open.size - most;
     for (const connection of [...this.#open].reverse()) {
       if (over <= 0) return;
       if (end(connection)) over--;
     }
+  }
+
+  /** To be called now and then: takes more again some time after a {@linkcode OpenConnections.shed}. */
+  sweep(now: number): void {
+    if (!this.short || now - this.#changedAt < RAISE_INTERVAL) return;
+    this.#changedAt = now;
+    this.#most = Math.min(this.#most + RAISE, this.#options.maxConnections);
   }
 
   /** Resolves when none is open; those that still are after `graceMs` milliseconds are ended by `cut`. */

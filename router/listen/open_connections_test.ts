@@ -32,7 +32,7 @@ Deno.test("OpenConnections.shed() ends the newest that may go, and takes as many
   for (const each of all) void open.serve(each);
   equal(open.short, false);
   // The newest of them is in the middle of a request.
-  open.shed(4, (each) => each !== all[9] && each.end());
+  open.shed(4, { now: 0, end: (each) => each !== all[9] && each.end() });
   await settled();
   deepEqual(
     all.map(({ ended }) => ended),
@@ -45,4 +45,23 @@ Deno.test("OpenConnections.shed() ends the newest that may go, and takes as many
   equal(open.size, 2);
   equal(open.short, false);
   equal(open.limitFor("192.0.2.2"), null);
+});
+
+Deno.test("OpenConnections takes more again some time after a shed, though nobody leaves", () => {
+  const open = new OpenConnections<Held>({
+    traffic: new Traffic(),
+    maxConnections: 50,
+  });
+  for (let i = 0; i < 10; i++) void open.serve(new Held());
+  open.shed(8, { now: 1000, end: () => false });
+  open.sweep(30_000);
+  equal(open.limitFor("192.0.2.2"), "max_connections");
+  open.sweep(31_000);
+  // By 32, which makes 34.
+  equal(open.limitFor("192.0.2.2"), null);
+  equal(open.short, true);
+  open.sweep(60_000);
+  equal(open.short, true);
+  open.sweep(61_000);
+  equal(open.short, false);
 });
