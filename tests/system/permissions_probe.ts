@@ -4,7 +4,7 @@ const attempts: Record<string, () => unknown> = {
   "read /etc/passwd": () => Deno.readTextFileSync("/etc/passwd"),
   "read the folder above": () => [...Deno.readDirSync("..")],
   "write beside data/": () =>
-    Deno.writeTextFileSync("permissions-probe.txt", ""),
+    Deno.removeSync(Deno.makeTempFileSync({ dir: "." })),
   "write to data/": () =>
     Deno.removeSync(Deno.makeTempFileSync({ dir: "data" })),
   "write to /tmp": () =>

@@ -6,9 +6,12 @@ const PROJECT = ["read the project", "write to data/"];
 /** What starts the programs cannot be kept from anything that they may not do; it is kept from doing so by mistake. */
 const STARTS = [...PROJECT, "run a program"];
 const STARTS_TMP = [
-  ...PROJECT,
+  ...STARTS,
   "write to /tmp",
-  "run a program",
+  // A checkout may itself be there.
+  ...(root.pathname.startsWith("/tmp/")
+    ? ["read the folder above", "write beside data/", "write the source"]
+    : []),
 ];
 
 /** What each task may do of what `permissions_probe.ts` tries. */
