@@ -1,23 +1,34 @@
 import { equal, ok } from "node:assert/strict";
+import { percentile } from "../../bench/statistics.ts";
 import { startCell } from "../../harness/cell.ts";
 import { KeepAlive } from "../../harness/keep_alive.ts";
 import { dataFolder } from "../../harness/program.ts";
 import { Router } from "../../harness/router.ts";
-import { until } from "../../harness/until.ts";
 import { fault } from "../fault.ts";
 
 /**
  * Endpoints that fail, each in its own way. What is promised: their customers get the status that says so, or an answer
- * that is seen to be cut; customers of a sound endpoint notice nothing.
+ * that is seen to be cut; customers of a sound endpoint notice nothing: what they wait is the same as beside just as many
+ * requests that are answered well.
  */
 
-const TIMES = 200;
-const STALLED = 8;
+/** So often by turns: requests that are answered well, and those that fail. */
+const TURNS = 4;
+/** Requests of each kind in a turn, so many at a time. */
+const TIMES = 160;
+const AT_A_TIME = 8;
 const RESPONSE_TIMEOUT_MS = 1000;
 
 type Answer = (connection: Deno.TcpConn) => Promise<void>;
 
 const ANSWERS: Record<string, Answer> = {
+  async well(connection) {
+    await connection.read(new Uint8Array(4096));
+    await write(
+      connection,
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+    );
+  },
   async stalls(connection) {
     // Until the router gives up.
     while (await connection.read(new Uint8Array(4096)) !== null);
@@ -95,12 +106,12 @@ async function outcomeOf(
   }
 }
 
-/** Times of requests to the sound endpoint, one after the other, until told to stop; in milliseconds. */
-function measure(
-  router: Router,
-): { readonly times: readonly number[]; stop(): Promise<number[]> } {
+/** Adds the times of requests to the sound endpoint, one after the other while `action` runs, in milliseconds. */
+async function measure(
+  { router, times }: { router: Router; times: number[] },
+  action: () => Promise<void>,
+): Promise<void> {
   let running = true;
-  const times: number[] = [];
   const measuring = (async () => {
     using connection = await KeepAlive.connect(router.url);
     while (running) {
@@ -110,20 +121,18 @@ function measure(
       times.push(performance.now() - started);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    return times;
   })();
-  return {
-    times,
-    stop() {
-      running = false;
-      return measuring;
-    },
-  };
+  try {
+    await action();
+  } finally {
+    running = false;
+    await measuring;
+  }
 }
 
-function p99(times: number[]): string {
-  const sorted = times.toSorted((a, b) => a - b);
-  return `${sorted[Math.floor(sorted.length * 0.99)]!.toFixed(1)} ms`;
+function latency(times: readonly number[]): string {
+  const at = (share: number) => `${percentile(times, share).toFixed(1)} ms`;
+  return `p50 ${at(0.5)}, p99 ${at(0.99)}`;
 }
 
 fault("endpoints that refuse, stall, answer garbage or cut", async (tally) => {
@@ -158,26 +167,44 @@ fault("endpoints that refuse, stall, answer garbage or cut", async (tally) => {
       },
     }),
   );
-  const before = measure(router);
-  await until("some requests", () => before.times.length >= TIMES);
-  const timesBefore = await before.stop();
-  const during = measure(router);
-  for (const [name, expected] of Object.entries(EXPECTED)) {
-    const rounds = name === "stalls" ? 2 : TIMES / STALLED;
-    for (let round = 0; round < rounds; round++) {
+  const ask = async (name: string, expected: number | "cut") => {
+    for (let round = 0; round < TIMES / AT_A_TIME; round++) {
       const outcomes = await Promise.all(
-        Array.from({ length: STALLED }, () => outcomeOf(router, name)),
+        Array.from({ length: AT_A_TIME }, () => outcomeOf(router, name)),
       );
       for (const outcome of outcomes) equal(outcome, expected, name);
-      tally.injected += STALLED;
+      // One that stalls does so for a second.
+      if (name === "stalls") break;
     }
+  };
+  const beside: Record<"well" | "failing" | "stalling", number[]> = {
+    well: [],
+    failing: [],
+    stalling: [],
+  };
+  const { stalls, ...failing } = EXPECTED;
+  for (let turn = 0; turn < TURNS; turn++) {
+    await measure({ router, times: beside.well }, async () => {
+      for (const _ of Object.keys(failing)) await ask("well", 200);
+    });
+    await measure({ router, times: beside.failing }, async () => {
+      for (const [name, expected] of Object.entries(failing)) {
+        await ask(name, expected);
+        tally.injected += TIMES;
+      }
+    });
+    await measure({ router, times: beside.stalling }, async () => {
+      await ask("stalls", stalls!);
+      tally.injected += AT_A_TIME;
+    });
   }
-  const timesDuring = await during.stop();
-  tally.requests = timesBefore.length + timesDuring.length;
-  ok(timesDuring.length > 100);
+  tally.requests = Object.values(beside).flat().length;
+  ok(Object.values(beside).every(({ length }) => length > 100));
   tally.notes.push(
-    `p99 of the sound endpoint's customers: ${p99(timesBefore)} before, ${
-      p99(timesDuring)
-    } meanwhile`,
+    `the sound endpoint's customers: ${
+      latency(beside.failing)
+    } beside failing requests, ${latency(beside.well)} beside as many others, ${
+      latency(beside.stalling)
+    } beside stalling ones`,
   );
 });
