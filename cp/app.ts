@@ -108,7 +108,7 @@ export function createRoutes(deps: AppDeps): Routes {
 
   addConfigCalls(routes, { store, large, edits, bodies, maxConfigBytes });
   addPlacementCalls(routes, { store, edits });
-  addCustomerCalls(routes, { store, edits });
+  addCustomerCalls(routes, { store, kept, edits });
   addMoveCalls({ edits, bodies, maxConfigBytes });
   addVersionCalls(routes, { store, kept, large, edits });
   addRouterCalls(routes, { store, fleet, large });

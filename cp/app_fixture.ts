@@ -18,6 +18,7 @@ import type {
   RolloutWatch,
   RouterView,
 } from "./hub/fleet.ts";
+import type { VersionPropagation } from "./hub/propagation.ts";
 import { MemoryStore } from "./store/memory_store.ts";
 import type { VersionStore } from "./store/store.ts";
 
@@ -25,6 +26,7 @@ import type { VersionStore } from "./store/store.ts";
 export class TestFleet implements Fleet {
   list: RouterView[] = [];
   conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
+  spreads: VersionPropagation[] = [];
   readonly resent: string[] = [];
   readonly waits: { version: number; timeoutMs: number }[] = [];
   /** What each wait takes. */
@@ -82,6 +84,10 @@ export class TestFleet implements Fleet {
     };
   }
 
+  propagation(limit: number): VersionPropagation[] {
+    return this.spreads.slice(0, limit);
+  }
+
   listen(listener: (event: FleetEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -113,6 +119,7 @@ export function routerView(
     epoch: "e",
     digest: null,
     durable: true,
+    applied_at: null,
     status: "current",
     error: null,
     lag: { versions: 0, seconds: 0 },
@@ -136,6 +143,14 @@ export interface AnswerBody {
   readonly summary: DiffSummary;
   readonly diff: DiffPage;
   readonly rollout: Rollout;
+  readonly changes: readonly {
+    readonly version: number;
+    readonly from: string | null;
+    readonly to: string | null;
+    readonly author: string | null;
+    readonly message: string | null;
+  }[];
+  readonly looked_back_to: number | null;
   readonly config: typeof CONFIG & {
     customer_to_placement: Record<string, string>;
   };

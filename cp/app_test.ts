@@ -233,6 +233,59 @@ Deno.test("names in a path are decoded exactly once", async () => {
   assert.equal(slash.status, 422);
 });
 
+Deno.test("GET /v1/customers/{customer}/history tells where a customer was, and who moved it", async () => {
+  await using app = new TestApp();
+  const path = "/v1/customers/acme";
+  const empty = await app.call("GET", `${path}/history`);
+  assert.deepEqual(empty.body, {
+    customer: "acme",
+    changes: [],
+    looked_back_to: null,
+  });
+  await app.seed();
+  await app.call("PUT", "/v1/customers/globex", {
+    body: { placement: "visa" },
+  });
+  await app.call("PUT", path, {
+    body: { placement: "visa" },
+    headers: { "x-signalbox-author": "ada", "x-signalbox-message": "bigger" },
+  });
+  await app.call("DELETE", path);
+  const { body } = await app.call("GET", `${path}/history`);
+  const changes = body.changes.map((change) => [
+    change.version,
+    change.from,
+    change.to,
+    change.author,
+    change.message,
+  ]);
+  assert.deepEqual(changes, [
+    [4, "visa", null, null, null],
+    [3, "tier1", "visa", "ada", "bigger"],
+    [1, null, "tier1", null, null],
+  ]);
+  assert.equal(body.looked_back_to, 1);
+  const newest = await app.call("GET", `${path}/history?limit=1`);
+  assert.equal(newest.body.changes.length, 1);
+  assert.equal(newest.body.looked_back_to, 3);
+});
+
+Deno.test("GET /v1/propagation tells what the fleet measured", async () => {
+  await using app = await seeded();
+  const spread = {
+    version: 1,
+    epoch: "e",
+    applied: 3,
+    rejected: 0,
+    p50_ms: 4,
+    p99_ms: 9.5,
+    last_ms: 9.5,
+  };
+  app.fleet.spreads = [spread, { ...spread, version: 2 }];
+  const { body } = await app.call("GET", "/v1/propagation?limit=1");
+  assert.deepEqual(body, { versions: [spread] });
+});
+
 Deno.test("GET /v1/customers pages through all, in order, with its filters", async () => {
   await using app = new TestApp();
   const names = Array.from({ length: 250 }, (_, i) => `c${i}`).sort();

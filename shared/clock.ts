@@ -35,6 +35,11 @@ export async function atMost(
   }
 }
 
+/** A time in RFC 3339 on the never jumping clock; null stays null. */
+export function atTime(clock: Clock, text: string | null): number | null {
+  return text === null ? null : clock.now() - (clock.wall() - Date.parse(text));
+}
+
 /** A point of the never jumping clock as RFC 3339, UTC. */
 export function timeText(clock: Clock, at: number): string {
   return new Date(clock.wall() - (clock.now() - at)).toISOString();

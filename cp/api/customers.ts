@@ -2,14 +2,16 @@ import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
 import type { VersionStore } from "../store/store.ts";
 import { customerName, placementName } from "./check.ts";
-import { MERGE_PATCH_TYPES } from "./config.ts";
+import { assignmentHistory } from "./assignment_history.ts";
+import { MERGE_PATCH_TYPES, versionInfo } from "./config.ts";
 import { assign, configToEdit, placementMissing } from "./config_edit.ts";
 import { sortedCustomers } from "./customer_page.ts";
 import type { Edits } from "./edit.ts";
+import type { KeptVersions } from "./kept_versions.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { emptyStore, invalid, ProblemError } from "./problem.ts";
 import { answer, json, NO_BODY, type Routes } from "./route.ts";
-import { ASSIGNMENT, ASSIGNMENT_BODY } from "./schemas.ts";
+import { ASSIGNMENT, ASSIGNMENT_BODY, ASSIGNMENT_CHANGE } from "./schemas.ts";
 
 const PATH = "/v1/customers/{customer}";
 const CUSTOMER = z.object({ customer: customerName() });
@@ -17,7 +19,11 @@ const CUSTOMER = z.object({ customer: customerName() });
 /** `/v1/customers`: which customer is in which placement. */
 export function addCustomerCalls(
   routes: Routes,
-  { store, edits }: { store: VersionStore; edits: Edits },
+  { store, kept, edits }: {
+    store: VersionStore;
+    kept: KeptVersions;
+    edits: Edits;
+  },
 ): void {
   routes.add({
     method: "get",
@@ -96,6 +102,41 @@ export function addCustomerCalls(
       placement: placement ?? current.config.defaultPlacement,
       assigned: placement !== undefined,
     }, { headers: { etag: `"${current.version}"` } });
+  });
+
+  routes.add({
+    method: "get",
+    path: `${PATH}/history`,
+    summary: "The versions that changed where a customer is, newest first",
+    params: CUSTOMER,
+    query: z.strictObject({ limit: PAGING.limit }),
+    answers: {
+      200: {
+        description: "The newest of them, as far as versions are kept.",
+        schema: z.strictObject({
+          customer: customerName(),
+          changes: z.array(ASSIGNMENT_CHANGE),
+          looked_back_to: z.int().nullable().openapi({
+            description:
+              "The oldest version looked at; what was before is not known. Null while the store is empty.",
+          }),
+        }).openapi("CustomerHistory"),
+      },
+    },
+    problems: [503],
+  }, async ({ params: { customer }, query: { limit } }) => {
+    const { changes, lookedBackTo } = await kept.queue.run(() =>
+      assignmentHistory(store, customer, limit)
+    );
+    return answer({
+      customer,
+      changes: changes.map((change) => ({
+        ...versionInfo(change),
+        from: change.from,
+        to: change.to,
+      })),
+      looked_back_to: lookedBackTo,
+    });
   });
 
   for (

@@ -4,9 +4,10 @@ import { isRouterId } from "../../shared/protocol.ts";
 import type { Fleet, RouterView } from "../hub/fleet.ts";
 import type { VersionStore } from "../store/store.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
+import { PAGING } from "./paging.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
-import { ROUTER } from "./schemas.ts";
+import { PROPAGATION, ROUTER } from "./schemas.ts";
 
 const PATH = "/v1/routers/{id}";
 const ID = z.object({
@@ -48,6 +49,22 @@ export function addRouterCalls(
     const text = `${asciiJson({ version, epoch, routers })}\n`;
     return large.answer([text], { bytes: text.length });
   });
+
+  routes.add({
+    method: "get",
+    path: "/v1/propagation",
+    summary: "How fast the newest versions reached the routers",
+    description:
+      "Counts the routers that were connected to this control plane when a version was committed, since this control plane was started.",
+    query: z.strictObject({ limit: PAGING.limit }),
+    answers: {
+      200: {
+        description: "The newest version first, of at most 100.",
+        schema: z.strictObject({ versions: z.array(PROPAGATION) })
+          .openapi("PropagationList"),
+      },
+    },
+  }, ({ query: { limit } }) => answer({ versions: fleet.propagation(limit) }));
 
   routes.add({
     method: "get",

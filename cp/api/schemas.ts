@@ -120,6 +120,26 @@ export const ASSIGNMENT = z.strictObject({
   placement: placementName(),
 }).openapi("Assignment");
 
+export const ASSIGNMENT_CHANGE = z.strictObject({
+  ...VERSION_INFO.shape,
+  ...fromTo,
+}).openapi("AssignmentChange");
+
+export const PROPAGATION = z.strictObject({
+  version: z.int(),
+  epoch: z.string(),
+  applied: z.int().openapi({
+    description:
+      "How many routers applied it; one that a newer version replaced on its way reaches few.",
+  }),
+  rejected: z.int(),
+  p50_ms: z.number().nullable().openapi({
+    description: "From the commit to the ack of half of them, in milliseconds.",
+  }),
+  p99_ms: z.number().nullable(),
+  last_ms: z.number().nullable(),
+}).openapi("Propagation");
+
 export const ROUTER = z.strictObject({
   id: z.string(),
   instance: z.string().nullable(),
@@ -132,6 +152,10 @@ export const ROUTER = z.strictObject({
   epoch: z.string().nullable(),
   digest: z.string().nullable(),
   durable: z.boolean().nullable(),
+  applied_at: time().nullable().openapi({
+    description:
+      "When it applied what it serves; null where that was before it connected.",
+  }),
   status: z.enum([
     "current",
     "behind",

@@ -27,7 +27,7 @@ export type Verdict =
  * `recorded` answers what the store keeps of a version, null if nothing, undefined if it was not asked.
  */
 export function judge(
-  served: Served,
+  served: Pick<Served, "version" | "epoch" | "digest">,
   head: Head,
   recorded: (version: number) => Recorded | null | undefined,
 ): Verdict {

@@ -95,7 +95,6 @@ for (const [name, served, kind] of CASES) {
       version: null,
       epoch: null,
       digest: null,
-      durable: null,
       ...served,
     };
     const verdict = judge(whole, HEAD, (version) => RECORDED.get(version));
@@ -105,7 +104,7 @@ for (const [name, served, kind] of CASES) {
 
 Deno.test("judge() finds any version in conflict with an empty store", () => {
   const empty = { version: 0, epoch: "e9", digest: null, supersedes: [] };
-  const served = { version: 1, epoch: null, digest: null, durable: null };
+  const served = { version: 1, epoch: null, digest: null };
   assert.equal(judge(served, empty, () => undefined).kind, "conflict");
   const blank = { ...served, version: null };
   assert.equal(judge(blank, empty, () => undefined).kind, "blank");
@@ -129,7 +128,6 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
       version: null,
       epoch: null,
       digest: null,
-      durable: null,
       ...served,
     };
     const verdict = judge(whole, after, (version) => recorded.get(version));

@@ -8,7 +8,7 @@ import {
   MAX_ROUTER_MESSAGE_BYTES,
   parseToControlPlane,
 } from "../../shared/protocol.ts";
-import type { Clock } from "../../shared/clock.ts";
+import { atTime, type Clock } from "../../shared/clock.ts";
 import {
   type Caller,
   type Connection,
@@ -21,11 +21,13 @@ import type { FleetEvent, RouterView } from "./fleet.ts";
 import type { Judgement } from "./judgement.ts";
 import type { Pacer } from "./pacer.ts";
 import type { Frames } from "./payload.ts";
+import type { Propagation } from "./propagation.ts";
 import { Rejections } from "./rejections.ts";
 import { type Close, Reporter } from "./reporter.ts";
 import type { Roster } from "./roster.ts";
 import {
   openSession,
+  type Served,
   type SessionEffect,
   type SessionEvent,
   type SessionRules,
@@ -63,6 +65,7 @@ export interface ExchangeOptions {
   readonly pacer: Pacer;
   readonly roster: Roster;
   readonly stats: HubStats;
+  readonly propagation: Propagation;
   readonly hears: ExchangeListener;
 }
 
@@ -80,6 +83,7 @@ export class Exchange {
   readonly #pacer: Pacer;
   readonly #roster: Roster;
   readonly #stats: HubStats;
+  readonly #propagation: Propagation;
   readonly #hears: ExchangeListener;
   readonly #reporter: Reporter;
   readonly #rejections = new Rejections();
@@ -100,6 +104,7 @@ export class Exchange {
     this.#pacer = options.pacer;
     this.#roster = options.roster;
     this.#stats = options.stats;
+    this.#propagation = options.propagation;
     this.#hears = options.hears;
     this.#reporter = new Reporter(options.log, options.stats);
   }
@@ -176,7 +181,7 @@ export class Exchange {
         version: announcement.version,
         epoch: announcement.epoch,
         digest: announcement.digest,
-        durable: this.#knownDurable(id, announcement),
+        ...this.#knownOf(id, announcement),
       }, {
         now,
         rejected: this.#rejections.get(id, instance),
@@ -220,10 +225,14 @@ export class Exchange {
     this.#hears.event("connected", this.#directory.view(connection));
   }
 
-  /** Whether what a process comes back with is on its disk: an announcement does not say. */
-  #knownDurable(id: string, announced: Announcement): boolean | null {
+  /** What an announcement does not say of a config that a process comes back with, where it was known before. */
+  #knownOf(
+    id: string,
+    announced: Announcement,
+  ): Pick<Served, "durable" | "appliedAt"> {
     const { instance, digest } = announced;
-    if (instance === null || digest === null) return null;
+    const unknown = { durable: null, appliedAt: null };
+    if (instance === null || digest === null) return unknown;
     const before = this.#directory.withId(id).findLast((connection) =>
       connection.instance === instance
     );
@@ -231,12 +240,12 @@ export class Exchange {
     const known = before !== undefined
       ? stateOf(before).served
       : last?.instance === instance
-      ? last
+      ? { ...last, appliedAt: atTime(this.#clock, last.appliedAt) }
       : null;
     return known !== null && known.version === announced.version &&
         known.epoch === announced.epoch && known.digest === digest
-      ? known.durable
-      : null;
+      ? { durable: known.durable, appliedAt: known.appliedAt }
+      : unknown;
   }
 
   /** A newer connection of the same process replaces the older one, which may hang unnoticed. */
@@ -309,6 +318,7 @@ export class Exchange {
       case "answered":
         this.#remember(connection, effect);
         this.#reporter.answered(connection, effect);
+        this.#time(connection, effect);
         this.#moved(connection);
         this.#hears.event(effect.status, this.#directory.view(connection));
         return;
@@ -316,6 +326,7 @@ export class Exchange {
       case "too_large":
         this.#reporter.unpushed(connection, effect);
         this.#moved(connection);
+        this.#hears.event(effect.type, this.#directory.view(connection));
         return;
       case "served":
         this.#judgement.judge(connection);
@@ -379,6 +390,17 @@ export class Exchange {
       const { target: { version, epoch }, error } = effect;
       this.#rejections.add(id, instance, { version, epoch, error });
     }
+  }
+
+  /** One that came after the commit tells how long a push takes, not how fast the version spread. */
+  #time(
+    connection: Connection,
+    { target, status, ms }: Extract<SessionEffect, { type: "answered" }>,
+  ): void {
+    if (ms === null || target.committedAt < stateOf(connection).openedAt) {
+      return;
+    }
+    this.#propagation.answered(target, status, ms);
   }
 
   /** A push has its turn: what to send, or null where it cannot be sent. */

@@ -1,4 +1,5 @@
 import type { Head, Version } from "../store/store.ts";
+import type { VersionPropagation } from "./propagation.ts";
 
 /** How a router stands to the committed version. */
 export type RouterStatus =
@@ -35,6 +36,8 @@ export interface RouterView {
   readonly digest: string | null;
   /** Whether what it serves is on its disk; null if it does not say. */
   readonly durable: boolean | null;
+  /** When it applied what it serves; null where that was before anybody heard of it. */
+  readonly applied_at: string | null;
   readonly status: RouterStatus;
   /** Why it rejected, or what else keeps it from being current. */
   readonly error: string | null;
@@ -72,7 +75,14 @@ export interface RolloutWatch {
 
 /** What happens to routers, for `GET /v1/events`. */
 export interface FleetEvent {
-  readonly kind: "connected" | "applied" | "rejected" | "gone";
+  readonly kind:
+    | "connected"
+    | "applied"
+    | "rejected"
+    | "unanswered"
+    | "too_large"
+    | "conflict"
+    | "gone";
   readonly router: RouterView;
 }
 
@@ -100,6 +110,8 @@ export interface Fleet {
   conflicts(): ConflictSummary | Promise<ConflictSummary>;
   /** Starts following; call it before the commit. */
   follow(): RolloutWatch;
+  /** How fast the newest versions reached the routers connected here, the newest first. */
+  propagation(limit: number): VersionPropagation[];
   /** Hears of every event until the answered function is called. A listener must not throw. */
   listen(listener: (event: FleetEvent) => void): () => void;
 }

@@ -15,6 +15,7 @@ import type { HubOptions } from "./hub_options.ts";
 import { Judgement } from "./judgement.ts";
 import { Pacer, PACER_LIMITS } from "./pacer.ts";
 import { answerOfRecord, RolloutFollower } from "./rollout.ts";
+import { Propagation, type VersionPropagation } from "./propagation.ts";
 import { Roster } from "./roster.ts";
 import { SESSION_RULES } from "./session.ts";
 import { Source, type Standing } from "./source.ts";
@@ -34,6 +35,7 @@ export class Hub implements Fleet {
   readonly #pacer: Pacer;
   readonly #roster: Roster;
   readonly #stats = new HubStats();
+  readonly #propagation = new Propagation();
   readonly #directory: Directory;
   readonly #exchange: Exchange;
   readonly #followers = new Set<RolloutFollower>();
@@ -81,8 +83,12 @@ export class Hub implements Fleet {
           now: clock.now(),
           want,
         }),
-      judged: ({ id, named }) => {
+      judged: (connection) => {
+        const { id, named, verdict } = connection;
         this.#notice(id);
+        if (verdict?.kind === "conflict") {
+          this.#tell("conflict", this.#directory.view(connection));
+        }
         // Other control planes hear of a verdict through the roster alone.
         if (named && !options.exclusive) this.#roster.touch(id);
       },
@@ -109,11 +115,10 @@ export class Hub implements Fleet {
       pacer: this.#pacer,
       roster: this.#roster,
       stats: this.#stats,
+      propagation: this.#propagation,
       hears: {
         change: (id) => this.#notice(id),
-        event: (kind, router) => {
-          for (const listener of this.#listeners) listener({ kind, router });
-        },
+        event: (kind, router) => this.#tell(kind, router),
       },
     });
   }
@@ -246,6 +251,10 @@ export class Hub implements Fleet {
     return follower;
   }
 
+  propagation(limit: number): VersionPropagation[] {
+    return this.#propagation.newest(limit);
+  }
+
   listen(listener: (event: FleetEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -268,6 +277,10 @@ export class Hub implements Fleet {
       Promise.all([this.#source.stop(), this.#roster.stop()]),
       this.#clock,
     );
+  }
+
+  #tell(kind: FleetEvent["kind"], router: RouterView): void {
+    for (const listener of this.#listeners) listener({ kind, router });
   }
 
   #notice(id: string): void {

@@ -531,35 +531,73 @@ Deno.test("Hub tells statuses by the head that the store has now", async () => {
   assert.equal((await rig.hub.router("router-1"))[0]?.status, "behind");
 });
 
-Deno.test("Hub remembers whether a config that a process comes back with is on its disk", async () => {
+Deno.test("Hub remembers what a process that comes back does not say: whether its config is on its disk, and since when it serves it", async () => {
   const database = new MemoryDatabase();
   const first = await Rig.started({ database, versions: 1 });
   const { version, epoch, digest } = (await first.store.current())!;
   const served = { version, epoch, digest };
-  const durable = async ({ hub }: Rig) =>
-    (await hub.router("router-1")).map((view) => view.durable);
+  const known = async ({ hub }: Rig) => {
+    const [view] = await hub.router("router-1");
+    return [view?.durable, view?.applied_at];
+  };
 
   const one = await first.connect({ instance: "a" });
+  assert.deepEqual(await known(first), [null, null]);
   one.say({ type: "ack", version: 1, status: "applied", durable: false });
-  assert.deepEqual(await durable(first), [false]);
+  const since = new Date(first.clock.wall()).toISOString();
+  assert.deepEqual(await known(first), [false, since]);
+  await first.clock.advance(3_000);
   // Its connection is replaced, then lost, then lost with the control plane.
   const two = await first.connect({ instance: "a", ...served });
-  assert.deepEqual(await durable(first), [false]);
+  assert.deepEqual(await known(first), [false, since]);
   two.link.closed();
-  await first.connect({ instance: "a", ...served });
-  assert.deepEqual(await durable(first), [false]);
+  const three = await first.connect({ instance: "a", ...served });
+  assert.deepEqual(await known(first), [false, since]);
+  // It is given the same again, and changes nothing.
+  first.hub.resend("router-1");
+  await first.clock.advance(2);
+  three.say({ type: "ack", version: 1, status: "applied", durable: true });
+  assert.deepEqual(await known(first), [true, since]);
   await first[Symbol.asyncDispose]();
 
   await using after = await Rig.started({ database, controlPlane: "cp-2" });
   const back = await after.connect({ instance: "a", ...served });
-  assert.deepEqual(await durable(after), [false]);
+  assert.deepEqual(await known(after), [true, since]);
   back.link.closed();
-  // What another process, or the same one with another config, has on its disk is not known.
+  // Of another process, or the same one with another config, nothing is known.
   const next = await after.connect({ instance: "b", ...served });
-  assert.deepEqual(await durable(after), [null]);
+  assert.deepEqual(await known(after), [null, null]);
   next.link.closed();
   await after.connect({ instance: "b" });
-  assert.deepEqual(await durable(after), [null]);
+  assert.deepEqual(await known(after), [null, null]);
+});
+
+Deno.test("Hub tells how fast a version reached the routers that were there", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  await rig.clock.advance(1_000);
+  const routers = [
+    await rig.connect({ id: "r1" }),
+    await rig.connect({ id: "r2" }),
+    await rig.connect({ id: "r3" }),
+  ];
+  // The first version was there before any of them.
+  for (const router of routers) router.apply(1);
+  assert.deepEqual(rig.hub.propagation(10), []);
+  await rig.commit();
+  for (const router of routers.slice(0, 2)) {
+    await rig.clock.advance(100);
+    router.apply(2);
+  }
+  await rig.clock.advance(100);
+  routers[2]!.say({ type: "ack", version: 2, status: "rejected", error: "no" });
+  const late = await rig.connect({ id: "r4" });
+  late.apply(2);
+  const [spread, ...none] = rig.hub.propagation(10);
+  assert.deepEqual(none, []);
+  assert.deepEqual(
+    [spread?.version, spread?.applied, spread?.rejected, spread?.last_ms],
+    [2, 2, 1, 200],
+  );
 });
 
 Deno.test("Hub drops nobody because it was held up itself", async () => {
@@ -657,6 +695,28 @@ Deno.test("Hub tells listeners what happens to routers", async () => {
       ["connected", 2, "current"],
     ],
   );
+});
+
+Deno.test("Hub tells listeners of a router in conflict, and of one that does not answer", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const events: string[] = [];
+  rig.hub.listen(({ kind, router }) => events.push(`${kind} ${router.status}`));
+  const router = await rig.connect({ id: "r1" });
+  router.apply(1);
+  await rig.commit();
+  await rig.clock.advance(2);
+  const foreign = await rig.connect({ id: "r2", version: 7, epoch: "other" });
+  for (let seconds = 0; seconds < 31; seconds++) {
+    await rig.clock.advance(1000);
+    for (const each of [foreign, router]) each.say({ type: "pong" });
+  }
+  assert.deepEqual(events, [
+    "connected behind",
+    "applied current",
+    "conflict conflict",
+    "connected conflict",
+    "unanswered unanswered",
+  ]);
 });
 
 Deno.test("Hub tells how far a router is behind", async () => {

@@ -26,6 +26,8 @@ export interface Served {
   readonly digest: string | null;
   /** Whether it is on the router's disk. */
   readonly durable: boolean | null;
+  /** When the router was heard to have applied it; in a process that is known to serve it since. */
+  readonly appliedAt: number | null;
 }
 
 /** A version a router refused, and why. */
@@ -195,13 +197,13 @@ export type SessionEffect =
   | {
     readonly type: "answered";
     readonly status: "applied";
-    readonly target: VersionName;
+    readonly target: Target;
     readonly ms: number | null;
   }
   | {
     readonly type: "answered";
     readonly status: "rejected";
-    readonly target: VersionName;
+    readonly target: Target;
     readonly ms: number | null;
     readonly error: string;
   }

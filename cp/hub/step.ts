@@ -219,6 +219,8 @@ function acknowledge(session: OpenSession, ack: Ack, now: number): Step {
       epoch: target.epoch,
       digest: target.digest,
       durable: ack.durable,
+      // A push that was asked for again may have changed nothing.
+      appliedAt: serves(served, target) ? served.appliedAt : now,
     },
     rejected: refused(session.rejected, target) ? null : session.rejected,
   }, [
@@ -270,7 +272,16 @@ function pong(session: OpenSession, message: Pong): Step {
     return [session, []];
   }
   return [
-    { ...session, served: { version, epoch, digest: null, durable: null } },
+    {
+      ...session,
+      served: {
+        version,
+        epoch,
+        digest: null,
+        durable: null,
+        appliedAt: null,
+      },
+    },
     [{ type: "served" }],
   ];
 }

@@ -12,7 +12,13 @@ import {
 } from "./session.ts";
 import { step } from "./step.ts";
 
-const NOTHING = { version: null, epoch: null, digest: null, durable: null };
+const NOTHING = {
+  version: null,
+  epoch: null,
+  digest: null,
+  durable: null,
+  appliedAt: null,
+};
 
 function target(version: number, epoch = "e"): Target {
   return {

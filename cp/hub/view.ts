@@ -16,7 +16,7 @@ export function viewOf(
 ): RouterView {
   const { clock, head } = context;
   const state = stateOf(connection);
-  const { version, epoch, digest, durable } = state.served;
+  const { version, epoch, digest, durable, appliedAt } = state.served;
   const { status, error } = statusOf(state);
   return {
     id: connection.id,
@@ -30,6 +30,7 @@ export function viewOf(
     epoch,
     digest,
     durable,
+    applied_at: appliedAt === null ? null : timeText(clock, appliedAt),
     status,
     error,
     lag: lagOf(state, { head, now: clock.now() }),
@@ -82,6 +83,7 @@ export function viewOfRecord(
     epoch: record.epoch,
     digest: record.digest,
     durable: record.durable,
+    applied_at: record.appliedAt,
     status: connected ? parseStatus(record.status).status : "gone",
     error: record.error,
     lag: null,
@@ -116,6 +118,7 @@ export function recordOf(
     epoch: view.epoch,
     digest: view.digest,
     durable: view.durable,
+    appliedAt: view.applied_at,
     status,
     error: view.error,
     lastPong: view.last_pong,

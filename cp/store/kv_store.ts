@@ -1,4 +1,5 @@
 import type { Logger } from "../../shared/log.ts";
+import { assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
 import { Database, type Kv } from "./database.ts";
 import { openDatabase } from "./database_file.ts";
@@ -23,6 +24,7 @@ import {
 } from "./records.ts";
 import { deleteRouter, listRouters, saveRouters } from "./roster.ts";
 import {
+  type Assignment,
   type Attribution,
   type CommitOptions,
   type Committed,
@@ -265,6 +267,10 @@ export class KvStore implements VersionStore {
     return entry.versionstamp === null
       ? null
       : decodeRecord(entry, DIGEST_SHAPE);
+  }
+
+  assignments(customer: string): AsyncIterable<Assignment> {
+    return assignments(this.#db, customer);
   }
 
   async commit(

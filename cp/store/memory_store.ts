@@ -3,6 +3,7 @@ import type { Logger } from "../../shared/log.ts";
 import { Alarm, watchHead } from "./head_watch.ts";
 import { SerialQueue } from "./serial_queue.ts";
 import {
+  type Assignment,
   type Attribution,
   type CommitOptions,
   type Committed,
@@ -101,6 +102,13 @@ export class MemoryStore implements VersionStore {
     version: number,
   ): Promise<{ epoch: string; digest: string } | null> {
     return (await this.#open()).digests.get(version) ?? null;
+  }
+
+  async *assignments(customer: string): AsyncGenerator<Assignment, void> {
+    const { versions } = await this.#open();
+    for (const { version, config } of [...versions.values()].reverse()) {
+      yield { version, placement: config.customers.get(customer) ?? null };
+    }
   }
 
   /** Nothing here is ever damaged, so there is no such version to replace. */

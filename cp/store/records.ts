@@ -58,6 +58,8 @@ export const ROUTER_SHAPE: z.ZodType<RouterRecord> = z.object({
   epoch: z.string().nullable(),
   digest: z.string().nullable(),
   durable: z.boolean().nullable(),
+  // Releases before 0.2 did not keep it.
+  appliedAt: z.string().nullable().default(null),
   status: z.string(),
   error: z.string().nullable(),
   lastPong: z.string().nullable(),

@@ -75,6 +75,12 @@ export interface Newest {
   readonly version: Version | null;
 }
 
+/** Where a customer was assigned in a version; null where it was not. */
+export interface Assignment {
+  readonly version: number;
+  readonly placement: string | null;
+}
+
 /** A router as the roster keeps it, so that one that is gone stays listed. */
 export interface RouterRecord {
   readonly id: string;
@@ -94,6 +100,8 @@ export interface RouterRecord {
   readonly epoch: string | null;
   readonly digest: string | null;
   readonly durable: boolean | null;
+  /** RFC 3339; when it applied what it serves, null if unknown. */
+  readonly appliedAt: string | null;
   readonly status: string;
   readonly error: string | null;
   /** RFC 3339; null before the first pong. */
@@ -117,6 +125,12 @@ export interface VersionStore {
   list(options: { before?: number; limit: number }): Promise<VersionInfo[]>;
   /** Epoch and digest of a version: known for ever, also when the version is no longer kept. */
   digestOf(version: number): Promise<{ epoch: string; digest: string } | null>;
+  /**
+   * One customer through the versions that are kept, the newest first.
+   *
+   * @throws {StoreDamaged} if what tells of it is damaged.
+   */
+  assignments(customer: string): AsyncIterable<Assignment>;
   /**
    * Commits what `edit` makes of the current version. Concurrent commits, in this process and in
    * others, all land, each as a version of its own, by a bounded compare-and-set loop.

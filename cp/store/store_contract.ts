@@ -76,6 +76,7 @@ export function routerOf(
     epoch: "e",
     digest: null,
     durable: true,
+    appliedAt: "2026-01-01T00:00:01.000Z",
     status: "current",
     error: null,
     lastPong: null,
@@ -186,6 +187,25 @@ export function testStore(
     assert.equal(three.version.version, 3);
     assert.equal(three.version.digest, one.version.digest);
     assert.equal((await store.get(3))?.config.customers.get("acme"), "a");
+  });
+
+  test("assignments() follows one customer through the versions", async (store) => {
+    const edits = [
+      configOf({ globex: "a" }),
+      configOf({ acme: "a" }),
+      configOf({ acme: "b" }),
+      configOf({ acme: "b", globex: "b" }),
+      configOf({}),
+      configOf({ acme: "a" }),
+    ];
+    for (const config of edits) await store.commit(() => config, NOBODY);
+    const found = await Array.fromAsync(store.assignments("acme"));
+    assert.deepEqual(
+      found.map(({ version, placement }) => [version, placement]),
+      [[6, "a"], [5, null], [4, "b"], [3, "b"], [2, "a"], [1, null]],
+    );
+    const nobody = await Array.fromAsync(store.assignments("initech"));
+    assert.ok(nobody.every(({ placement }) => placement === null));
   });
 
   test("commit() loses none of 50 concurrent edits", async (store) => {

@@ -2,6 +2,7 @@ import { Alarm, watchHead } from "../../cp/store/head_watch.ts";
 import { MemoryDatabase, MemoryStore } from "../../cp/store/memory_store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import {
+  type Assignment,
   type Attribution,
   type Committed,
   type Edit,
@@ -152,6 +153,11 @@ class TwinStore implements VersionStore {
     version: number,
   ): Promise<{ epoch: string; digest: string } | null> {
     return this.#call("digest", () => this.#place.memory.digestOf(version));
+  }
+
+  /** No part of the model asks for it. */
+  assignments(customer: string): AsyncIterable<Assignment> {
+    return this.#place.memory.assignments(customer);
   }
 
   commit(edit: Edit, attribution: Attribution): Promise<Committed> {

@@ -56,6 +56,7 @@ export const session = target<Story>({
         epoch: told?.epoch ?? null,
         digest: told?.digest ?? null,
         durable: null,
+        appliedAt: null,
       },
       happenings: Array.from(
         { length: random.between(1, 50) },
