@@ -28,13 +28,13 @@ import {
   Routes,
 } from "./api/route.ts";
 import { addRouterCalls } from "./api/routers.ts";
-import { API_HEADERS, PAGE_HEADERS } from "./api/security_headers.ts";
+import { API_HEADERS, pageHeaders } from "./api/security_headers.ts";
 import { addTakeoverCalls } from "./api/takeover.ts";
 import { addVersionCalls } from "./api/versions.ts";
 import type { Fleet } from "./hub/fleet.ts";
 import { ApiMetrics } from "./metrics.ts";
 import type { VersionStore } from "./store/store.ts";
-import type { PageFile } from "./ui/page_files.ts";
+import type { Page } from "./ui/page_files.ts";
 
 const log = logger("api");
 
@@ -51,8 +51,7 @@ export interface AppDeps {
   readonly access: Omit<AccessRules, "openPaths">;
   /** The largest config and the largest body, in bytes. */
   readonly maxConfigBytes: number;
-  /** The page's files by path. */
-  readonly page: ReadonlyMap<string, PageFile>;
+  readonly page: Page;
   /** Takes a router's connection: answers with its upgrade, or says why not. */
   readonly connect: (
     request: Request,
@@ -87,15 +86,17 @@ export function createRoutes(deps: AppDeps): Routes {
     maxConfigBytes,
     stopping,
   });
-  const openPaths = new Set(deps.page.keys());
+  const { files, contentSecurityPolicy } = deps.page;
+  const openPaths = new Set(files.keys());
+  const pageAnswers = pageHeaders(contentSecurityPolicy);
   const rules: AccessRules = { ...deps.access, openPaths };
 
   app.use(async (c, next) => {
     await next();
     // The answer to an upgrade is the runtime's own and must stay as it is.
     if (c.res.status === 101) return;
-    const headers = deps.page.has(c.req.path) && c.res.ok
-      ? PAGE_HEADERS
+    const headers = files.has(c.req.path) && c.res.ok
+      ? pageAnswers
       : API_HEADERS;
     for (const [name, value] of headers) c.res.headers.set(name, value);
     await tellLength(c);
@@ -124,7 +125,7 @@ export function createRoutes(deps: AppDeps): Routes {
   addDocument(routes);
   for (const { path, probe } of routes.specs) if (probe) openPaths.add(path);
   app.get(CONNECT_PATH, (c) => deps.connect(c.req.raw, c.env));
-  for (const [path, { body, type }] of deps.page) {
+  for (const [path, { body, type }] of files) {
     app.get(
       path,
       () => new Response(body, { headers: { "content-type": type } }),
@@ -132,7 +133,7 @@ export function createRoutes(deps: AppDeps): Routes {
   }
 
   app.notFound((c) => {
-    const methods = deps.page.has(c.req.path) || c.req.path === CONNECT_PATH
+    const methods = files.has(c.req.path) || c.req.path === CONNECT_PATH
       ? ["GET", "HEAD"]
       : routes.methods(c.req.path);
     if (methods.length === 0) {

@@ -237,7 +237,10 @@ export class TestApp implements AsyncDisposable {
         ...options.access,
       },
       maxConfigBytes: options.maxConfigBytes ?? 1024 * 1024,
-      page: new Map([["/", { body: "<!doctype html>", type: "text/html" }]]),
+      page: {
+        files: new Map([["/", { body: "<!doctype html>", type: "text/html" }]]),
+        contentSecurityPolicy: "default-src 'none'",
+      },
       connect: options.connect ?? (() => new Response("connect")),
       stopping: options.stopping ?? new AbortController().signal,
     });

@@ -13,12 +13,9 @@ export const API_HEADERS: readonly (readonly [name: string, value: string])[] =
     ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
   ];
 
-/** On the page's files: only what comes from here runs, and it talks only to here. */
-export const PAGE_HEADERS: readonly (readonly [name: string, value: string])[] =
-  [
-    ...COMMON,
-    [
-      "content-security-policy",
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ],
-  ];
+/** On the page's files, which bring a policy of their own. */
+export function pageHeaders(
+  contentSecurityPolicy: string,
+): readonly (readonly [name: string, value: string])[] {
+  return [...COMMON, ["content-security-policy", contentSecurityPolicy]];
+}

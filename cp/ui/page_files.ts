@@ -1,21 +1,68 @@
+import { createHash } from "node:crypto";
+import { stripTypeScriptTypes } from "node:module";
+import htm from "htm" with { type: "text" };
+import preact from "preact" with { type: "text" };
+import preactHooks from "preact/hooks" with { type: "text" };
+
 /** A file of the page. */
 export interface PageFile {
   readonly body: string;
   readonly type: string;
 }
 
-const FILES = [
-  ["/", "index.html", "text/html; charset=utf-8"],
-  ["/page.css", "page.css", "text/css; charset=utf-8"],
-  ["/page.js", "page.js", "text/javascript; charset=utf-8"],
-  ["/icon.svg", "icon.svg", "image/svg+xml"],
-] as const;
+/** The page as it is served: nothing of it comes from elsewhere. */
+export interface Page {
+  /** By the path each is served at. */
+  readonly files: ReadonlyMap<string, PageFile>;
+  /** What a browser may do with them. */
+  readonly contentSecurityPolicy: string;
+}
 
-/** Reads the page's files, by the path each is served at. */
-export async function readPage(): Promise<ReadonlyMap<string, PageFile>> {
-  const files = await Promise.all(FILES.map(async ([path, name, type]) => {
-    const body = await Deno.readTextFile(new URL(name, import.meta.url));
-    return [path, { body, type }] as const;
-  }));
-  return new Map(files);
+const HTML = "text/html; charset=utf-8";
+const SCRIPT = "text/javascript; charset=utf-8";
+
+/** Reads the page. Its scripts are TypeScript, served under their own names without the types. */
+export async function readPage(): Promise<Page> {
+  const index = await read("index.html");
+  const files = new Map<string, PageFile>([
+    ["/", { body: index, type: HTML }],
+    ["/page.css", {
+      body: await read("page.css"),
+      type: "text/css; charset=utf-8",
+    }],
+    ["/icon.svg", { body: await read("icon.svg"), type: "image/svg+xml" }],
+    ["/page/preact.js", { body: preact, type: SCRIPT }],
+    ["/page/preact-hooks.js", { body: preactHooks, type: SCRIPT }],
+    ["/page/htm.js", { body: htm, type: SCRIPT }],
+  ]);
+  for await (const { name } of Deno.readDir(new URL("page", import.meta.url))) {
+    if (!name.endsWith(".ts") || name.endsWith("_test.ts")) continue;
+    const source = await read(`page/${name}`);
+    files.set(`/page/${name}`, {
+      body: stripTypeScriptTypes(source),
+      type: SCRIPT,
+    });
+  }
+  return { files, contentSecurityPolicy: policyOf(index) };
+}
+
+function read(name: string): Promise<string> {
+  return Deno.readTextFile(new URL(name, import.meta.url));
+}
+
+/** Only what is served here runs, and it talks only to here; the one script that stands in the page is named by its hash. */
+function policyOf(index: string): string {
+  const [, importMap = ""] =
+    /<script type="importmap">(.*?)<\/script>/s.exec(index) ?? [];
+  const hash = createHash("sha256").update(importMap).digest("base64");
+  return [
+    "default-src 'none'",
+    `script-src 'self' 'sha256-${hash}'`,
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
 }

@@ -1,3 +1,4 @@
+import { until } from "../harness/until.ts";
 import { run } from "./command.ts";
 
 /** Room of a disk, in MiB. */
@@ -38,7 +39,11 @@ export class Disk implements AsyncDisposable {
   }
 
   async whileReadOnly(action: () => Promise<void>): Promise<void> {
-    await run("mount", "-o", "remount,ro", this.path);
+    // Not while a file is open for writing.
+    await until(
+      `${this.path} to be read-only`,
+      () => run("mount", "-o", "remount,ro", this.path).then(() => true),
+    );
     try {
       await action();
     } finally {

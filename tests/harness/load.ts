@@ -28,7 +28,7 @@ export interface LoadOptions {
  * Steady requests through some routers over kept connections, counted. No request is ever sent twice: one that is
  * not answered with 200, by the cell that the router says it chose, is a failure.
  */
-export class Load {
+export class Load implements AsyncDisposable {
   answered = 0;
   /** What went wrong, in words; empty is what the tests hope for. */
   readonly failures: string[] = [];
@@ -63,6 +63,10 @@ export class Load {
   async stop(): Promise<void> {
     this.#running = false;
     await Promise.all(this.#workers);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   async #work(url: string): Promise<void> {

@@ -31,7 +31,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     await using b = await Router.start("b", options);
     await Promise.all([a.serves(1), b.serves(1)]);
 
-    const load = Load.start([a.url, b.url]);
+    await using load = Load.start([a.url, b.url]);
     await until("some load", () => load.answered > 200);
     const { code } = await first.program.kill(signal);
     if (signal === "SIGTERM") equal(code, 0, first.program.logText());

@@ -48,7 +48,10 @@ for (const [name, trouble] of Object.entries(TROUBLES)) {
       cpFolder: disk.path,
       cpEnv: PING,
     });
-    const load = Load.start([all.router.url], { connections: 4, pauseMs: 5 });
+    await using load = Load.start([all.router.url], {
+      connections: 4,
+      pauseMs: 5,
+    });
     let head = 1;
     const digests = new Map<number, string>();
     const edit = async (i: number): Promise<Answer> => {

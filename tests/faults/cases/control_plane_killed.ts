@@ -90,7 +90,9 @@ fault(
     for (const router of routers) stack.use(router);
     await Promise.all(routers.map((router) => router.serves(1)));
 
-    const load = Load.start(routers.map(({ url }) => url), { connections: 4 });
+    await using load = Load.start(routers.map(({ url }) => url), {
+      connections: 4,
+    });
     for (let kill = 0; kill < KILLS; kill++) {
       const { program } = controlPlane;
       const url = controlPlane.url;

@@ -31,7 +31,7 @@ fault("control plane: stopped for 30 s, then continued", async (tally) => {
   );
   for (const router of routers) stack.use(router);
   await Promise.all(routers.map((router) => router.serves(1)));
-  const load = Load.start(routers.map(({ url }) => url), {
+  await using load = Load.start(routers.map(({ url }) => url), {
     connections: 4,
     pauseMs: 5,
   });

@@ -271,7 +271,7 @@ fault("hostile control plane: pushes of rubbish", async (tally) => {
     tally.acknowledged++;
   };
   for (let i = 0; i < 5; i++) await push();
-  const load = Load.start([router.url], { connections: 4, pauseMs: 2 });
+  await using load = Load.start([router.url], { connections: 4, pauseMs: 2 });
 
   const all = attacks({ sound, bomb: await zipBomb(), endpoint: one.endpoint });
   for (const { name, expected, send } of all) {

@@ -50,7 +50,7 @@ fault("hostile routers, beside sound ones", async (tally) => {
     routers.push(stack.use(await Router.start(id, options)));
   }
   for (const router of routers) await router.serves(1);
-  const load = Load.start(routers.map(({ url }) => url), {
+  await using load = Load.start(routers.map(({ url }) => url), {
     connections: 6,
     pauseMs: 5,
   });

@@ -74,7 +74,7 @@ fault(
       }),
     );
     await acknowledged(controlPlane, scenes.length, 1);
-    const load = Load.start(scenes.map(({ router }) => router.url), {
+    await using load = Load.start(scenes.map(({ router }) => router.url), {
       connections: 6,
       pauseMs: 5,
     });
@@ -154,7 +154,7 @@ fault(
       cpUrl: `ws://127.0.0.1:${proxy.port}/v1/connect`,
     });
     await router.serves(1);
-    const load = Load.start([router.url], { connections: 4, pauseMs: 5 });
+    await using load = Load.start([router.url], { connections: 4, pauseMs: 5 });
     for (let i = 0; i < 100_000; i++) {
       config.customer_to_placement[`customer-${i}`] = "two";
     }

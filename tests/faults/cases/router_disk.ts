@@ -45,7 +45,10 @@ for (const [name, { make, edits, told }] of Object.entries(TROUBLES)) {
       routerEnv: { ROUTER_STATE_DIR: `${disk.path}/r` },
     });
     const { controlPlane } = all;
-    const load = Load.start([all.router.url], { connections: 4, pauseMs: 5 });
+    await using load = Load.start([all.router.url], {
+      connections: 4,
+      pauseMs: 5,
+    });
     let unsaved = 0;
     let servedMs = 0;
     await make(disk, async () => {

@@ -22,7 +22,7 @@ fault("two control planes on one embedded file", async (tally) => {
     cpUrl: controlPlane.connectUrl,
   });
   await router.serves(1);
-  const load = Load.start([router.url], { connections: 4, pauseMs: 5 });
+  await using load = Load.start([router.url], { connections: 4, pauseMs: 5 });
   for (let i = 0; i < STARTS; i++) {
     const second = Program.start("cp", {
       CP_LISTEN: "127.0.0.1:0",

@@ -75,7 +75,7 @@ fault("wall clock: jumps by an hour, both ways", async (tally) => {
     env: { ...env, ROUTER_CP_TIMEOUT: "4s", ROUTER_ACCESS_LOG: "all" },
   });
   await router.serves(1);
-  const load = Load.start([router.url], { connections: 4, pauseMs: 5 });
+  await using load = Load.start([router.url], { connections: 4, pauseMs: 5 });
   const connects = async () => {
     const metrics = await metricsOf(router);
     return [

@@ -1,0 +1,42 @@
+/** A whole number with separators. */
+export function count(number: number): string {
+  return number.toLocaleString("en");
+}
+
+/** A number and its noun. */
+export function counted(number: number, one: string, many = `${one}s`): string {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+/** A span of seconds, as coarse as one reads it: `4 s`, `3 min`, `2 h 5 min`, `3 days`. */
+export function span(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) {
+    return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  }
+  return counted(Math.floor(hours / 24), "day");
+}
+
+/** Milliseconds as one reads them: `7 ms`, `1.2 s`. */
+export function milliseconds(ms: number): string {
+  return ms < 1000
+    ? `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`
+    : `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
+
+/** A moment in the reader's own time zone. */
+export function moment(time: string): string {
+  return new Date(time).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "medium",
+  });
+}
+
+/** A digest or an id, short. */
+export function short(id: string): string {
+  return id.replace("sha256:", "").slice(0, 8);
+}
