@@ -120,7 +120,8 @@ export class StoreFleet implements AsyncDisposable {
   /** Makes a version that every router applies, and that counts as acknowledged. */
   async edit(): Promise<void> {
     const { status, body } = await this.tryEdit("?wait=applied&timeout=15s");
-    deepEqual([status, body.rollout?.applied], [200, IDS.length]);
+    const told = JSON.stringify(body);
+    deepEqual([status, body.rollout?.applied], [200, IDS.length], told);
     this.#tally.acknowledged++;
     await this.current();
   }
@@ -260,7 +261,8 @@ export class StoreFleet implements AsyncDisposable {
       "POST",
       "/v1/takeover?wait=applied&timeout=15s",
     );
-    deepEqual([status, body.rollout?.applied], [200, IDS.length]);
+    const told = JSON.stringify(body);
+    deepEqual([status, body.rollout?.applied], [200, IDS.length], told);
     ok(body.version > this.known.version);
     const { digest } = this.known;
     await this.current();

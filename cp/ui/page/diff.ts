@@ -34,7 +34,7 @@ interface Line {
   readonly to: string | null;
 }
 
-/** How many lines a page of differences has. */
+/** A page of differences as lines. */
 function linesOf(sample: DiffSample): Line[] {
   const { default_placement, placements, customers } = sample;
   const lines: Line[] = [];

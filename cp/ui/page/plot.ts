@@ -36,8 +36,9 @@ export function Plot(
   const ticks: number[] = [];
   for (let tick = low; tick <= high * 1.001; tick *= 10) ticks.push(tick);
   return html`
-    <svg class="plot" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img"
-      aria-label="Time from commit to ack for each of the last versions; the table below has the numbers">
+    <div class="wide">
+      <svg class="plot" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img"
+        aria-label="Time from commit to ack for each of the last versions; the table below has the numbers">
       ${ticks.map((tick) =>
         html`
           <g key=${tick}>
@@ -96,7 +97,8 @@ export function Plot(
           </g>
         `;
       })}
-    </svg>
+      </svg>
+    </div>
   `;
 }
 
