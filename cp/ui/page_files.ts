@@ -3,6 +3,10 @@ import { stripTypeScriptTypes } from "node:module";
 import htm from "htm" with { type: "text" };
 import preact from "preact" with { type: "text" };
 import preactHooks from "preact/hooks" with { type: "text" };
+import swagger from "swagger-ui-dist/swagger-ui-bundle.js" with {
+  type: "text",
+};
+import swaggerStyle from "swagger-ui-dist/swagger-ui.css" with { type: "text" };
 
 /** A file of the page. */
 export interface PageFile {
@@ -10,7 +14,7 @@ export interface PageFile {
   readonly type: string;
 }
 
-/** The page as it is served: nothing of it comes from elsewhere. */
+/** The page, and the description of the API at `/docs`, as they are served: nothing of them comes from elsewhere. */
 export interface Page {
   /** By the path each is served at. */
   readonly files: ReadonlyMap<string, PageFile>;
@@ -19,6 +23,7 @@ export interface Page {
 }
 
 const HTML = "text/html; charset=utf-8";
+const STYLE = "text/css; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
 
 /** Reads the page. Its scripts are TypeScript, served under their own names without the types. */
@@ -26,24 +31,25 @@ export async function readPage(): Promise<Page> {
   const index = await read("index.html");
   const files = new Map<string, PageFile>([
     ["/", { body: index, type: HTML }],
-    ["/page.css", {
-      body: await read("page.css"),
-      type: "text/css; charset=utf-8",
-    }],
+    ["/page.css", { body: await read("page.css"), type: STYLE }],
     ["/icon.svg", { body: await read("icon.svg"), type: "image/svg+xml" }],
+    ["/docs", { body: await read("docs.html"), type: HTML }],
+    ["/docs/docs.ts", script(await read("docs.ts"))],
+    ["/docs/swagger-ui.js", { body: swagger, type: SCRIPT }],
+    ["/docs/swagger-ui.css", { body: swaggerStyle, type: STYLE }],
     ["/page/preact.js", { body: preact, type: SCRIPT }],
     ["/page/preact-hooks.js", { body: preactHooks, type: SCRIPT }],
     ["/page/htm.js", { body: htm, type: SCRIPT }],
   ]);
   for await (const { name } of Deno.readDir(new URL("page", import.meta.url))) {
     if (!name.endsWith(".ts") || name.endsWith("_test.ts")) continue;
-    const source = await read(`page/${name}`);
-    files.set(`/page/${name}`, {
-      body: stripTypeScriptTypes(source),
-      type: SCRIPT,
-    });
+    files.set(`/page/${name}`, script(await read(`page/${name}`)));
   }
   return { files, contentSecurityPolicy: policyOf(index) };
+}
+
+function script(source: string): PageFile {
+  return { body: stripTypeScriptTypes(source), type: SCRIPT };
 }
 
 function read(name: string): Promise<string> {
@@ -60,7 +66,7 @@ function policyOf(index: string): string {
     `script-src 'self' 'sha256-${hash}'`,
     "style-src 'self'",
     "connect-src 'self'",
-    "img-src 'self'",
+    "img-src 'self' data:",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

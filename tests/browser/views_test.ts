@@ -69,3 +69,19 @@ Deno.test("every view is sound in light and dark, wide and narrow", async () => 
     }
   }
 });
+
+Deno.test("the description of the API is rendered from local files, and its calls can be tried", async () => {
+  await using all = await Installation.start();
+  const browser = await startBrowser();
+  await using _closing = { [Symbol.asyncDispose]: () => browser.close() };
+  await using open = await openPage(browser, all.controlPlane.url);
+  const { page } = open;
+  await page.goto(`${all.controlPlane.url}/docs`);
+  await page.getByText("/v1/explain").click();
+  await page.getByRole("button", { name: "Try it out" }).click();
+  await page.getByPlaceholder("customer").fill("acme");
+  await page.getByRole("button", { name: "Execute" }).click();
+  await page.getByText('"reason": "assigned"').first().waitFor();
+  await page.screenshot({ path: `${PICTURES}/docs.png` });
+  open.quiet();
+});

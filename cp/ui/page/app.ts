@@ -55,6 +55,7 @@ function App(): View {
         placement: argument,
         key: view + argument,
       })}</main>
+    <footer><a href="/docs">The API</a></footer>
   `;
 }
 
