@@ -1,3 +1,4 @@
+import type { Span } from "@opentelemetry/api";
 import { Hono } from "hono";
 import type { ActiveConfig } from "./active.ts";
 import { forwardingFields, type TrustedProxies } from "./forwarding.ts";
@@ -6,6 +7,7 @@ import { type RequestHead, RequestRules } from "./http1/request_head.ts";
 import { climbsOut } from "./http1/target.ts";
 import { TURN } from "./http1/wire.ts";
 import { Exchange } from "./listen/exchange.ts";
+import type { RequestTracing } from "./request_tracing.ts";
 import { type Refusal, refusalOf, refuse } from "./refusal.ts";
 import type { Route } from "./routes.ts";
 import {
@@ -59,6 +61,8 @@ export interface AppDeps {
   /** This router's name in `Via` fields (RFC 9110 section 7.6.3). */
   readonly via: string;
   readonly timeouts: Timeouts;
+  /** Null where requests are not traced. */
+  readonly tracing: RequestTracing | null;
   /** Which requests are told of; `errors` are those that failed here or on the way to a placement. */
   readonly accessLogLevel: "errors" | "all" | "off";
   readonly accessLog: (record: AccessRecord) => void;
@@ -116,6 +120,7 @@ class Life {
   route: Route | null = null;
   version: number | null = null;
   requestId = "";
+  span: Span | null = null;
   error: Error | null = null;
   endedAt = 0;
 
@@ -139,6 +144,7 @@ class Forwarder {
     const { routingKey } = deps;
     this.#rules = new RequestRules(
       routingKey.kind === "header" ? routingKey.name : null,
+      { traced: deps.tracing !== null },
     );
     this.#readKey = routingKeyReader(routingKey);
   }
@@ -224,7 +230,7 @@ class Forwarder {
     head: RequestHead,
     options: { basePath: string; life: Life },
   ): string {
-    const { trusted, via } = this.#deps;
+    const { trusted, via, tracing } = this.#deps;
     const { basePath, life } = options;
     const target = head.target === "*" && basePath !== ""
       ? basePath
@@ -244,11 +250,19 @@ class Forwarder {
       exchange.forwarding = forwardingFields(head, hop);
       exchange.forwardedHost = head.host;
     }
+    let trace = "";
+    if (tracing !== null) {
+      life.span = tracing.begin(head, {
+        placement: life.route!.placement.name,
+        version: life.version!,
+      });
+      trace = tracing.field(life.span);
+    }
     const framing = head.chunked ? "Transfer-Encoding: chunked\r\n" : "";
     const upgrade = head.websocket
       ? "Connection: Upgrade\r\nUpgrade: websocket\r\n"
       : "";
-    return `${head.method} ${target} HTTP/1.1\r\n${head.fields}${exchange.forwarding}${id}${framing}${upgrade}\r\n`;
+    return `${head.method} ${target} HTTP/1.1\r\n${head.fields}${exchange.forwarding}${id}${trace}${framing}${upgrade}\r\n`;
   }
 
   /** Counts a request that is over, and tells of it. */
@@ -258,7 +272,8 @@ class Forwarder {
     const milliseconds = life.endedAt - exchange.startedAt;
     life.traffic.request(status, milliseconds / 1000);
     if (life.route !== null) life.traffic.inFlight--;
-    const { accessLogLevel, accessLog } = this.#deps;
+    const { accessLogLevel, accessLog, tracing } = this.#deps;
+    if (life.span !== null) tracing!.end(life.span, status, life.error);
     if (
       accessLogLevel === "off" ||
       (accessLogLevel === "errors" && life.error === null)

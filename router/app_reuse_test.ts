@@ -38,6 +38,7 @@ class Stage implements Disposable {
         trusted: parseTrustedProxies([]),
         via: "signalbox",
         timeouts: { response: 30_000, idle: 20, stream: 60_000 },
+        tracing: null,
         accessLogLevel: "off",
         accessLog: () => {},
       }),

@@ -5,6 +5,7 @@ import { type AccessRecord, createApp } from "./app.ts";
 import { Listener } from "./listen/listener.ts";
 import { H2Listener } from "./listen/h2_listener.ts";
 import type { TlsIdentity } from "./listen/tls_identity.ts";
+import { RequestTracing } from "./request_tracing.ts";
 import type { RouterSettings } from "./settings.ts";
 import { Traffic } from "./traffic.ts";
 import { Upstream } from "./upstream/upstream.ts";
@@ -66,6 +67,7 @@ export class DataPath {
         idle: settings.ROUTER_IDLE_TIMEOUT,
         stream: settings.ROUTER_STREAM_TIMEOUT,
       },
+      tracing: RequestTracing.open(),
       accessLogLevel: settings.ROUTER_ACCESS_LOG,
       accessLog: logAccess,
     });

@@ -237,6 +237,7 @@ export class TestRouter implements AsyncDisposable {
       trusted: parseTrustedProxies([]),
       via: "signalbox",
       timeouts: { response: 30_000, idle: 60_000, stream: 3_600_000 },
+      tracing: null,
       accessLogLevel: "all",
       accessLog: (record) => this.log.push(record),
       ...options.app,

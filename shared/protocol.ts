@@ -52,6 +52,8 @@ export interface ConfigUpdate {
   readonly epoch: string | null;
   readonly digest: string | null;
   readonly supersedes: readonly string[];
+  /** The trace that the version's edit belongs to (W3C Trace Context); only where that is traced. */
+  readonly traceparent?: string;
 }
 
 /** Announces a config in parts: binary frames follow, `bytes` in all, one gzip member of the canonical text. */
@@ -61,6 +63,8 @@ export interface ConfigBegin {
   readonly epoch: string;
   readonly digest: string;
   readonly supersedes: readonly string[];
+  /** The trace that the version's edit belongs to (W3C Trace Context); only where that is traced. */
+  readonly traceparent?: string;
   readonly encoding: "gzip";
   /** Size of the gzip member. */
   readonly bytes: number;
@@ -123,6 +127,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           epoch: fields.text("epoch", EPOCH),
           digest: fields.text("digest", DIGEST),
           supersedes: fields.epochs("supersedes"),
+          ...fields.traceparent(),
         };
       case "config_begin":
         return {
@@ -131,6 +136,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           epoch: fields.text("epoch", EPOCH) ?? fields.missing("epoch"),
           digest: fields.text("digest", DIGEST) ?? fields.missing("digest"),
           supersedes: fields.epochs("supersedes"),
+          ...fields.traceparent(),
           encoding: fields.oneOf("encoding", ["gzip"]),
           bytes: fields.whole("bytes", 1) ?? fields.missing("bytes"),
         };
@@ -178,11 +184,12 @@ export function encodeConfigUpdate(
   message: Omit<ConfigUpdate, "type" | "config">,
   configText: string,
 ): string {
-  const { version, epoch, digest, supersedes } = message;
+  const { version, epoch, digest, supersedes, traceparent } = message;
   const rest = JSON.stringify({
     ...(epoch === null ? {} : { epoch }),
     ...(digest === null ? {} : { digest }),
     ...(supersedes.length === 0 ? {} : { supersedes }),
+    ...(traceparent === undefined ? {} : { traceparent }),
   });
   const tail = rest === "{}" ? "}" : `,${rest.slice(1)}`;
   return `{"type":"config_update","version":${version},"config":${configText}${tail}`;
@@ -198,6 +205,8 @@ export function encode(message: ConfigBegin | Ping | ToControlPlane): string {
 
 const EPOCH = /^[A-Za-z0-9._:-]{1,64}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
+/** W3C Trace Context, section 3.2. */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const ROUTER_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
 /** What a message's shape breaks; never leaves this file. */
@@ -297,6 +306,14 @@ class Fields {
     const value = this.required(name);
     return values.find((one) => one === value) ??
       this.#wrong(name, `one of ${values.join(", ")}`);
+  }
+
+  /** One that is none is ignored, as its standard asks for. */
+  traceparent(): { readonly traceparent?: string } {
+    const value = this.#fields.get("traceparent");
+    return typeof value === "string" && TRACEPARENT.test(value)
+      ? { traceparent: value }
+      : {};
   }
 
   epochs(name: string): readonly string[] {

@@ -70,6 +70,28 @@ Deno.test("parseToRouter() reads back what encodeConfigUpdate() and encode() wri
   deepEqual(parseToRouter(encode(begin)), { kind: "message", message: begin });
 });
 
+Deno.test("parseToRouter() reads the trace of a push, and ignores what is none", () => {
+  const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const update = {
+    version: 1,
+    epoch: null,
+    digest: null,
+    supersedes: [],
+    traceparent,
+  };
+  const traced = parseToRouter(encodeConfigUpdate(update, CONFIG));
+  ok(traced.kind === "message" && traced.message.type === "config_update");
+  equal(traced.message.traceparent, traceparent);
+  for (const none of ["00-0-0-01", "", 7, null, traceparent.toUpperCase()]) {
+    const parsed = parseToRouter(
+      `{"type":"config_update","version":1,"config":${CONFIG},"traceparent":${
+        JSON.stringify(none)
+      }}`,
+    );
+    ok(parsed.kind === "message" && !("traceparent" in parsed.message));
+  }
+});
+
 Deno.test("parseToRouter() leaves a key that stands twice in a config to the config", () => {
   const twice = CONFIG.replace("{}", '{"acme":"a","acme":"a"}');
   const parsed = parseToRouter(

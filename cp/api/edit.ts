@@ -34,6 +34,7 @@ import {
   type RouteSpec,
 } from "./route.ts";
 import { EDIT_ANSWER } from "./schemas.ts";
+import { tracedCommit } from "./traced_commit.ts";
 
 const log = logger("api");
 
@@ -222,17 +223,23 @@ export class Edits {
     head: EditHead,
   ): Promise<{ version: Version; body: EditAnswer }> {
     const { store, metrics } = this.#deps;
-    const attribution = {
-      author: head.author,
-      message: head.message ?? plan.message ?? null,
-    };
     const started = performance.now();
-    const committed: Committed & Partial<TookOver> = plan.commit === undefined
-      ? await store.commit(plan.edit, attribution, {
-        // Who names a version means one that can be read.
-        replaceDamaged: plan.replaceDamaged === true && head.ifMatch === null,
-      })
-      : await plan.commit(attribution, plan.edit);
+    const committed = await tracedCommit(
+      async (trace): Promise<Committed & Partial<TookOver>> => {
+        const attribution = {
+          author: head.author,
+          message: head.message ?? plan.message ?? null,
+          ...trace,
+        };
+        return plan.commit === undefined
+          ? await store.commit(plan.edit, attribution, {
+            // Who names a version means one that can be read.
+            replaceDamaged: plan.replaceDamaged === true &&
+              head.ifMatch === null,
+          })
+          : await plan.commit(attribution, plan.edit);
+      },
+    );
     const ms = performance.now() - started;
     const { version, previous, changed, superseded } = committed;
     const previousVersion = previous?.version ?? 0;

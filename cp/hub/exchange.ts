@@ -22,6 +22,7 @@ import type { Judgement } from "./judgement.ts";
 import type { Pacer } from "./pacer.ts";
 import type { Frames } from "./payload.ts";
 import type { Propagation } from "./propagation.ts";
+import { PushTraces } from "./push_traces.ts";
 import { Rejections } from "./rejections.ts";
 import { type Close, Reporter } from "./reporter.ts";
 import type { Roster } from "./roster.ts";
@@ -87,6 +88,7 @@ export class Exchange {
   readonly #hears: ExchangeListener;
   readonly #reporter: Reporter;
   readonly #rejections = new Rejections();
+  readonly #traces = PushTraces.open();
   /** Closed from here, but the peer has not answered. */
   readonly #closing = new Set<Connection>();
   #ping = encode({ type: "ping", version: null, epoch: null });
@@ -319,6 +321,10 @@ export class Exchange {
         this.#remember(connection, effect);
         this.#reporter.answered(connection, effect);
         this.#time(connection, effect);
+        this.#traces?.answered(connection, {
+          version: effect.target.version,
+          error: effect.status === "rejected" ? effect.error : null,
+        });
         this.#moved(connection);
         this.#hears.event(effect.status, this.#directory.view(connection));
         return;
@@ -434,6 +440,7 @@ export class Exchange {
       ? Math.floor(frames.text.length / MIN_FRAME_RATE / 1000) * 1000
       : 0;
     this.dispatch(connection, { type: "begun", now, graceMs });
+    this.#traces?.begun(connection, this.#source.standing!.version!);
     this.#stats.pushes++;
     return frames;
   }
@@ -448,6 +455,7 @@ export class Exchange {
     const view = this.#directory.view(connection);
     this.#directory.remove(connection);
     this.#pacer.remove(connection.transfer);
+    this.#traces?.ended(connection, "The connection ended.");
     this.#judgement.leave(connection);
     if (close !== null) {
       this.#closing.add(connection);

@@ -49,6 +49,11 @@ export class Payload {
     return this.#parts ??= this.#makeParts(gzipMember(this.#version.config));
   }
 
+  get #trace(): { readonly traceparent?: string } {
+    const { traceparent } = this.#version;
+    return traceparent === undefined ? {} : { traceparent };
+  }
+
   #makeParts(body: Uint8Array): Frames {
     const { version, epoch, digest } = this.#version;
     const text = encode({
@@ -57,6 +62,7 @@ export class Payload {
       epoch,
       digest,
       supersedes: this.#supersedes,
+      ...this.#trace,
       encoding: "gzip",
       bytes: body.length,
     });
@@ -71,7 +77,13 @@ export class Payload {
 
   #makeWhole(): Frames | null {
     const { version, epoch, digest, config } = this.#version;
-    const message = { version, epoch, digest, supersedes: this.#supersedes };
+    const message = {
+      version,
+      epoch,
+      digest,
+      supersedes: this.#supersedes,
+      ...this.#trace,
+    };
     // Measured first: the text of the largest configs would not even fit into a string.
     const envelope = encodeConfigUpdate(message, "").length;
     if (envelope + canonicalLength(config) >= this.#maxFrameBytes) return null;

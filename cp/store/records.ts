@@ -36,6 +36,7 @@ export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({
   createdAt: z.string(),
   author: z.string().nullable(),
   message: z.string().nullable(),
+  traceparent: z.string().optional(),
   customers: z.int().min(0),
   placements: z.int().min(0),
 });

@@ -12,6 +12,8 @@ export interface VersionInfo {
   readonly createdAt: string;
   readonly author: string | null;
   readonly message: string | null;
+  /** The trace that its edit belongs to (W3C Trace Context); only where edits are traced. */
+  readonly traceparent?: string | undefined;
   /** How many customers are assigned. */
   readonly customers: number;
   /** How many placements there are. */
@@ -38,6 +40,8 @@ export interface Head {
 export interface Attribution {
   readonly author: string | null;
   readonly message: string | null;
+  /** The trace that the edit belongs to; only where edits are traced. */
+  readonly traceparent?: string;
 }
 
 /**

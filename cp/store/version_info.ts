@@ -82,6 +82,9 @@ export function nextInfo(
     createdAt: new Date().toISOString(),
     author: attribution.author,
     message: attribution.message,
+    ...(attribution.traceparent === undefined
+      ? {}
+      : { traceparent: attribution.traceparent }),
     customers: config.customers.size,
     placements: config.endpoints.size,
   };

@@ -60,11 +60,13 @@ export class RequestRules {
   /** The routing key's field in lower case; null where the key comes from the host. */
   readonly keyField: string | null;
   readonly interest: NameInterest;
+  /** Whether the trace context is read, and so does not go further as it stands. */
+  readonly traced: boolean;
   /** Names that {@linkcode PROTECTED} holds, and the routing key's. */
   readonly protectedFields: ReadonlySet<string>;
 
   /** @throws {TypeError} if `keyField` is no field name, or that of a field with a meaning of its own. */
-  constructor(keyField: string | null) {
+  constructor(keyField: string | null, { traced = false } = {}) {
     if (
       keyField !== null &&
       (!TOKEN.test(keyField) || hasOwnMeaning(keyField.toLowerCase()))
@@ -77,7 +79,9 @@ export class RequestRules {
     }
     this.keyField = keyField === null ? null : keyField.toLowerCase();
     const key = this.keyField === null ? [] : [this.keyField];
-    this.interest = new NameInterest([...NAMES, ...key]);
+    this.traced = traced;
+    const trace = traced ? ["traceparent"] : [];
+    this.interest = new NameInterest([...NAMES, ...key, ...trace]);
     this.protectedFields = new Set([...PROTECTED, ...key]);
   }
 }
@@ -108,6 +112,8 @@ export class RequestHead implements FieldSink {
   /** The client asks for a WebSocket. */
   websocket = false;
   requestId = "";
+  /** The trace context that the client sent; null if none, or several, or it is not to be read. */
+  traceparent: string | null = null;
   /** What the client says about who came before it; kept apart, since only some are believed. */
   forwardedFor = "";
   forwardedProto = "";
@@ -118,6 +124,7 @@ export class RequestHead implements FieldSink {
   #connection = "";
   #upgrade = "";
   #hosts = 0;
+  #traces = 0;
   /** A Host that was found sound; null before there was one. */
   #soundHost: string | null = null;
   /** The version, where it is another than HTTP/1.1. */
@@ -181,6 +188,8 @@ export class RequestHead implements FieldSink {
       this.expectsContinue =
       this.websocket =
         false;
+    this.traceparent = null;
+    this.#traces = 0;
     this.requestId = this.forwardedFor = this.forwardedProto = "";
     this.forwardedHost = this.via = this.otherForwarding = "";
     this.#connection = this.#upgrade = this.#otherVersion = "";
@@ -303,7 +312,12 @@ export class RequestHead implements FieldSink {
     from: number,
     to: number,
   ): boolean {
-    const { keyField } = this.rules;
+    const { keyField, traced } = this.rules;
+    if (traced && name === "traceparent") {
+      // Several are none (W3C Trace Context, section 3.2).
+      this.traceparent = this.#traces++ === 0 ? trimmed(text, from, to) : null;
+      return true;
+    }
     if (name === keyField) {
       this.keys++;
       this.key = trimmed(text, from, to);

@@ -23,6 +23,22 @@ Deno.test("RequestHead.read() keeps fields byte for byte and in order", () => {
   equal(head.fields, "hOST:\t a \r\nX-A:1\r\nX-B:\t\xff \r\nx-key: k\r\n");
 });
 
+Deno.test("RequestHead.read() takes the trace context out where requests are traced, and several for none", () => {
+  const traced = new RequestHead(new RequestRules("X-Key", { traced: true }));
+  const start = "GET / HTTP/1.1\r\nHost: a\r\n";
+  traced.read(`${start}TraceParent: t \r\nTracestate: s\r\n`);
+  equal(traced.traceparent, "t");
+  equal(traced.fields, "Host: a\r\nTracestate: s\r\n");
+  traced.read(`${start}traceparent: t\r\ntraceparent: t\r\n`);
+  equal(traced.traceparent, null);
+  equal(traced.fields, "Host: a\r\n");
+  traced.read(start);
+  equal(traced.traceparent, null);
+  const untraced = read(`${start}traceparent: t\r\n`);
+  equal(untraced.traceparent, null);
+  equal(untraced.fields, "Host: a\r\ntraceparent: t\r\n");
+});
+
 Deno.test("RequestHead.read() lets one X-Request-Id go on at most", () => {
   for (
     const [fields, id, kept] of [

@@ -212,9 +212,8 @@ class Turn {
       }
       case "config_update": {
         this.#told(message.version, message.epoch);
-        const { version, epoch, digest, supersedes } = message;
         this.#whole(open, {
-          push: { version, epoch, digest, supersedes },
+          push: headOf(message),
           body: bytes > limits.maxConfigBytes
             ? { kind: "too_large", bytes }
             : { kind: "document", document: message.config },
@@ -224,7 +223,6 @@ class Turn {
       case "config_begin": {
         this.#told(message.version, message.epoch);
         this.#dropUnfinished(open);
-        const { version, epoch, digest, supersedes } = message;
         // One that is too large is answered when it is over, not by a close: the control plane
         // remembers a `rejected`, and would send to a new connection all over again.
         const kept = message.bytes <= limits.maxConfigBytes;
@@ -233,7 +231,7 @@ class Turn {
           ...open,
           pending: null,
           transfer: {
-            push: { version, epoch, digest, supersedes },
+            push: headOf(message),
             bytes: message.bytes,
             received: 0,
             kept,
@@ -555,6 +553,20 @@ class Turn {
   #note(note: Extract<Effect, { type: "note" }>["note"]): void {
     this.effects.push({ type: "note", note });
   }
+}
+
+/** What a message says of the config it brings. */
+function headOf(
+  message: Extract<ToRouter, { type: "config_update" | "config_begin" }>,
+): PushHead {
+  const { version, epoch, digest, supersedes, traceparent } = message;
+  return {
+    version,
+    epoch,
+    digest,
+    supersedes,
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
 }
 
 function describeClose(code: number, reason: string): string {

@@ -14,6 +14,8 @@ export interface PushHead {
   readonly epoch: string | null;
   readonly digest: string | null;
   readonly supersedes: readonly string[];
+  /** The trace that its edit belongs to, where it is traced. */
+  readonly traceparent?: string;
 }
 
 /** What becomes of a push. */

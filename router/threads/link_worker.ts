@@ -16,6 +16,7 @@ import { surviveErrors, uncaughtErrors } from "../uncaught.ts";
 import { collectGarbage } from "./collect_garbage.ts";
 import { type Inside, openInside, workerScope } from "./inside.ts";
 import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
+import { tracedApply } from "./traced_apply.ts";
 
 const scope = workerScope<ToLink, FromLink>();
 
@@ -150,12 +151,13 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
       : { ...serving, durable: saved.has(serving) },
     trials: saved.suspects,
     apply: (push, contents, options) =>
-      applier.apply(push, contents, options).finally(() =>
-        // Behind what the link makes of the outcome.
-        setTimeout(() => {
-          report();
-          collectGarbage();
-        }, 0)
+      tracedApply(push, () => applier.apply(push, contents, options)).finally(
+        () =>
+          // Behind what the link makes of the outcome.
+          setTimeout(() => {
+            report();
+            collectGarbage();
+          }, 0),
       ),
   });
   link.start();

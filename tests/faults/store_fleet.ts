@@ -178,7 +178,13 @@ export class StoreFleet implements AsyncDisposable {
 
   /** Ends all connections of routers and waits until they are back. */
   async reconnect(): Promise<void> {
+    const before = await this.#connects();
     this.#proxy.reset();
+    // For a moment the control plane takes the old ones for connected.
+    await until(
+      "all routers to connect anew",
+      async () => await this.#connects() >= before + IDS.length,
+    );
     await this.connected();
   }
 
@@ -300,6 +306,11 @@ export class StoreFleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#load?.stop();
     await this.#resources[Symbol.asyncDispose]();
+  }
+
+  async #connects(): Promise<number> {
+    const metrics = await this.metrics();
+    return metrics.get("signalbox_cp_router_connects_total")!;
   }
 
   async #all(status: string): Promise<void> {

@@ -19,6 +19,7 @@ export function startCell(name: string, port = 0): Cell {
         cell: name,
         customer: request.headers.get("x-routing-key"),
         path: pathname + search,
+        traceparent: request.headers.get("traceparent"),
       });
     },
   );

@@ -15,6 +15,9 @@ const maybe = (make: (random: Random) => Doc) => (random: Random) =>
 const epoch = (random: Random) => random.pick(EPOCHS);
 const epochs = (random: Random) => random.list(3, () => epoch(random));
 
+const trace = (random: Random) =>
+  random.pick([`00-${"a".repeat(32)}-${"b".repeat(16)}-01`, "00-0-0-01", 7]);
+
 /** A digest; few, so that some are the same. */
 export function someDigest(random: Random): string {
   return `sha256:${random.pick(["0", "a", "f"]).repeat(63)}${
@@ -29,6 +32,7 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
     epoch: maybe(epoch),
     digest: maybe(someDigest),
     supersedes: maybe(epochs),
+    traceparent: maybe(trace),
   },
   config_begin: {
     version,

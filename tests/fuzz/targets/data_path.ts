@@ -66,6 +66,7 @@ class Path {
       trusted: parseTrustedProxies(["10.0.0.1"]),
       via: "signalbox",
       timeouts: { response: 30_000, idle: 60_000, stream: 60_000 },
+      tracing: null,
       accessLogLevel: "off",
       accessLog: () => {},
     });
