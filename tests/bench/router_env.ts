@@ -2,7 +2,7 @@
 export function routerEnv(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(Deno.env.toObject())
-      .filter(([name]) => name.startsWith("ROUTER_")),
+      .filter(([name]) => /^(ROUTER|OTEL)_/.test(name)),
   );
 }
 
