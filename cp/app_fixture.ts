@@ -239,7 +239,7 @@ export class TestApp implements AsyncDisposable {
       maxConfigBytes: options.maxConfigBytes ?? 1024 * 1024,
       page: {
         files: new Map([["/", { body: "<!doctype html>", type: "text/html" }]]),
-        contentSecurityPolicy: "default-src 'none'",
+        contentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'",
       },
       connect: options.connect ?? (() => new Response("connect")),
       stopping: options.stopping ?? new AbortController().signal,

@@ -10,7 +10,8 @@ Deno.test("readPage() serves everything that its files ask for, and nothing from
   );
   const asked = [...index.matchAll(/(?:href|src)="([^"]+)"/g)].map((m) => m[1]);
   for (const [path, { body, type }] of files) {
-    if (!type.startsWith("text/javascript")) continue;
+    // Swagger UI is one script, with texts in it that look like imports.
+    if (!type.startsWith("text/javascript") || /swagger/.test(path)) continue;
     for (const [, specifier] of body.matchAll(/\bfrom\s*"([^"]+)"/g)) {
       asked.push(
         importMap.imports[specifier!] ??

@@ -1,5 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { connect } from "node:net";
+import { readPage } from "../../cp/ui/page_files.ts";
 import { configOf } from "../harness/config.ts";
 import { ControlPlane } from "../harness/control_plane.ts";
 import { dataFolder } from "../harness/program.ts";
@@ -11,7 +12,7 @@ const ROUTER_TOKEN = "router-token-of-this-test";
 const CONFIG = configOf([{ name: "one", endpoint: "http://127.0.0.1:9" }]);
 /** Besides `/v1/connect`, which asks for the routers' token, and the page's files. */
 const OPEN = new Set(["/healthz", "/readyz", "/v1/connect"]);
-const PAGE = ["/", "/page.css", "/page.js", "/icon.svg"];
+const PAGE = [...(await readPage()).files.keys()];
 
 async function guarded(folder: string): Promise<ControlPlane> {
   return await ControlPlane.start(folder, {
