@@ -1,33 +1,6 @@
-import type { z } from "zod";
-import type {
-  ASSIGNMENT_CHANGE,
-  DIFF,
-  DIFF_SAMPLE,
-  EDIT_ANSWER,
-  PLACEMENT,
-  PROPAGATION,
-  ROUTER,
-  SUMMARY,
-  VERSION_INFO,
-} from "../../api/schemas.ts";
-
-export type Router = z.output<typeof ROUTER>;
-export type VersionInfo = z.output<typeof VERSION_INFO>;
-export type Placement = z.output<typeof PLACEMENT>;
-export type Summary = z.output<typeof SUMMARY>;
-export type DiffSample = z.output<typeof DIFF_SAMPLE>;
-export type Diff = z.output<typeof DIFF>;
-export type EditAnswer = z.output<typeof EDIT_ANSWER>;
-export type Propagation = z.output<typeof PROPAGATION>;
-export type AssignmentChange = z.output<typeof ASSIGNMENT_CHANGE>;
+import type { FieldProblem, ProblemBody } from "../../api/answers.ts";
 
 const TOKEN_KEY = "signalbox-token";
-
-/** One problem of several: where in what was sent, and what is wrong there. */
-export interface FieldProblem {
-  readonly pointer: string;
-  readonly detail: string;
-}
 
 /** What the API answered instead of what it was asked for. Its message is the API's own sentence. */
 export class ApiError extends Error {
@@ -38,11 +11,7 @@ export class ApiError extends Error {
 
   constructor(
     status: number,
-    document: {
-      detail?: string;
-      errors?: FieldProblem[];
-      more_errors?: number;
-    },
+    document: ProblemBody,
   ) {
     super(document.detail ?? `The control plane answered ${status}.`);
     this.status = status;

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, call, type EditAnswer } from "./api.ts";
+import type { EditAnswer } from "../../api/answers.ts";
+import { ApiError, call } from "./api.ts";
 import { DiffTable } from "./diff.ts";
 import { html, type View } from "./html.ts";
 import { type Live, useLive } from "./live.ts";

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type AssignmentChange, call, path } from "./api.ts";
+import type { AssignmentChange } from "../../api/answers.ts";
+import { call, path } from "./api.ts";
 import { html, type View } from "./html.ts";
 import { Problem } from "./problem.ts";
 import { moment } from "./text.ts";

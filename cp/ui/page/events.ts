@@ -1,10 +1,5 @@
 import { send } from "./api.ts";
-
-/** An event of the stream. */
-export interface ServerEvent {
-  readonly name: string;
-  readonly data: string;
-}
+import { readServerEvents, type ServerEvent } from "./sse.ts";
 
 /**
  * The control plane says something every 15 s; a stream that is silent for longer than this has lost its peer
@@ -31,34 +26,9 @@ export async function* readEvents(
   try {
     const { body } = await send("/v1/events", { signal: ended.signal });
     opened();
-    const reader = body!.pipeThrough(new TextDecoderStream()).getReader();
-    let pending = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      heard();
-      pending += value;
-      const blocks = pending.split("\n\n");
-      pending = blocks.pop()!;
-      for (const block of blocks) {
-        const event = parse(block);
-        if (event !== null) yield event;
-      }
-    }
+    yield* readServerEvents(body!, heard);
   } finally {
     clearTimeout(timer);
     ended.abort();
   }
-}
-
-/** One block of the stream; null where it is only a comment. */
-function parse(block: string): ServerEvent | null {
-  let name = "message";
-  let data: string | null = null;
-  for (const line of block.split("\n")) {
-    const [, field, value] = /^([^:]*): ?(.*)$/.exec(line) ?? [];
-    if (field === "event") name = value!;
-    if (field === "data") data = data === null ? value! : `${data}\n${value}`;
-  }
-  return data === null ? null : { name, data };
 }

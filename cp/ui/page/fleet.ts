@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { call, path, type Router } from "./api.ts";
+import type { Router } from "../../api/answers.ts";
+import { call, path } from "./api.ts";
 import { Actions } from "./actions.ts";
 import { html, type View } from "./html.ts";
 import { type Live, readFleet, useNow } from "./live.ts";

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { call, type Diff, path, type VersionInfo } from "./api.ts";
+import type { Diff, VersionInfo } from "../../api/answers.ts";
+import { call, path } from "./api.ts";
 import { Change } from "./change.ts";
 import { DiffTable } from "./diff.ts";
 import { html, type View } from "./html.ts";

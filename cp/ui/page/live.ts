@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, call, type Router, type VersionInfo } from "./api.ts";
+import type { Router, VersionInfo } from "../../api/answers.ts";
+import { ApiError, call } from "./api.ts";
 import { readEvents } from "./events.ts";
 
 /** How the page stands to its control plane. */

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { call, type Placement } from "./api.ts";
+import type { Placement } from "../../api/answers.ts";
+import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 
 /** The first placements, to choose from; any other one can be typed. */

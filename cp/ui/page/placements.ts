@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { path, type Placement } from "./api.ts";
+import type { Placement } from "../../api/answers.ts";
+import { path } from "./api.ts";
 import { Change } from "./change.ts";
 import { Field } from "./field.ts";
 import { html, type View } from "./html.ts";

@@ -1,4 +1,4 @@
-import type { Propagation } from "./api.ts";
+import type { Propagation } from "../../api/answers.ts";
 import { html, type View } from "./html.ts";
 import { milliseconds } from "./text.ts";
 

@@ -1,4 +1,5 @@
-import { ApiError, type FieldProblem } from "./api.ts";
+import type { FieldProblem } from "../../api/answers.ts";
+import { ApiError } from "./api.ts";
 import { html, type View } from "./html.ts";
 import { counted } from "./text.ts";
 

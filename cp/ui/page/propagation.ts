@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { call, type Propagation as Spread } from "./api.ts";
+import type { Propagation as Spread } from "../../api/answers.ts";
+import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 import type { Live } from "./live.ts";
 import { Plot } from "./plot.ts";

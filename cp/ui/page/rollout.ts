@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { call, type Propagation } from "./api.ts";
+import type { Propagation } from "../../api/answers.ts";
+import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 import type { Live } from "./live.ts";
 import { count, counted, milliseconds } from "./text.ts";

@@ -1,4 +1,4 @@
-import type { Router } from "./api.ts";
+import type { Router } from "../../api/answers.ts";
 
 export type Status = Router["status"];
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { routerView } from "../../app_fixture.ts";
-import type { Router } from "./api.ts";
+import type { Router } from "../../api/answers.ts";
 import { tally, worstFirst } from "./trouble.ts";
 
 const ROUTERS = [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { summaryText } from "./diff.ts";
+import { summaryText } from "./summary.ts";
 
 const NOTHING = {
   customers_added: 0,

@@ -1,0 +1,442 @@
+import {
+  Argument,
+  Command,
+  CommanderError,
+  InvalidArgumentError,
+  Option,
+} from "commander";
+import { apply, type ApplyOptions } from "./apply_command.ts";
+import { Client, path } from "./client.ts";
+import { addCompletions } from "./completions.ts";
+import type { ConfigFormat } from "./config_file.ts";
+import { type Context, edit, type EditOptions } from "./edit.ts";
+import { CommandError, EXIT, type ExitCode } from "./exit.ts";
+import { status, type StatusOptions } from "./fleet_commands.ts";
+import {
+  diff,
+  events,
+  explain,
+  exportConfig,
+  getCustomer,
+  getRouter,
+  history,
+  listCustomers,
+  listPlacements,
+} from "./read_commands.ts";
+import { styled, type Terminal } from "./terminal.ts";
+
+/** What the command line takes from outside. */
+export interface Surroundings {
+  readonly terminal: Terminal;
+  /** Aborts when the command is interrupted. */
+  readonly signal: AbortSignal;
+  /** A variable of the environment. */
+  env(name: string): string | undefined;
+  /** Reads a file; `-` is standard input. */
+  read(file: string): Promise<string>;
+  write(file: string, text: string): Promise<void>;
+}
+
+const DEFAULT_URL = "http://127.0.0.1:8081";
+
+interface GlobalOptions {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly json?: boolean;
+}
+
+/** Runs a command line; answers what the process is to end with. Never rejects. */
+export async function run(
+  args: readonly string[],
+  around: Surroundings,
+): Promise<ExitCode> {
+  const { terminal } = around;
+  try {
+    let ended: ExitCode = EXIT.done;
+    const program = makeProgram(around, (code) => ended = code);
+    await program.parseAsync(args, { from: "user" });
+    return ended;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // It has said what is wrong itself.
+      return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    }
+    if (around.signal.aborted) return EXIT.failed;
+    terminal.progress("");
+    const message = error instanceof Error ? error.message : String(error);
+    terminal.err(styled(terminal, "red", "error: ") + message);
+    return error instanceof CommandError ? error.code : EXIT.failed;
+  }
+}
+
+/** All commands. */
+export function makeProgram(
+  around: Surroundings,
+  ended: (code: ExitCode) => void,
+): Command {
+  const { terminal } = around;
+  const program = new Command("signalbox")
+    .description(
+      "Looks at a Signalbox control plane and its fleet, and changes its routing config.",
+    )
+    .option(
+      "--url <url>",
+      `the control plane; SIGNALBOX_URL, or ${DEFAULT_URL}, if not given`,
+    )
+    .option(
+      "--token-file <file>",
+      "a file with the admin token; SIGNALBOX_TOKEN_FILE or SIGNALBOX_TOKEN if not given",
+    )
+    .option("--json", "answer for a program: the API's own objects")
+    .addHelpText(
+      "after",
+      "\nEnds with 0 if it is done, 1 if it failed or a router rejects the edit, 2 if the command line is wrong,\n3 if the edit is committed and routers have not answered in time.",
+    )
+    .exitOverride()
+    .showHelpAfterError("(--help tells how)")
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+    });
+
+  async function context(): Promise<Context> {
+    const options = program.opts<GlobalOptions>();
+    return {
+      client: new Client(
+        options.url ?? around.env("SIGNALBOX_URL") ?? DEFAULT_URL,
+        await readToken(around, options.tokenFile),
+      ),
+      terminal,
+      json: options.json === true,
+      signal: around.signal,
+    };
+  }
+  /** What a command does, with all it needs. */
+  function does<A extends unknown[]>(
+    action: (context: Context, ...args: A) => Promise<ExitCode>,
+  ): (...args: A) => Promise<void> {
+    return async (...args) => ended(await action(await context(), ...args));
+  }
+
+  program.command("status")
+    .description(
+      "the fleet at a glance: the version, and who does not serve it",
+    )
+    .option("-w, --watch", "go on showing it as it changes")
+    .option("-a, --all", "list every router")
+    .option("--check", "end with 1 if a router is not current")
+    .action(
+      does((context, options: StatusOptions) => status(context, options)),
+    );
+
+  addReading(program, does, around);
+  addEdits(program, does, around);
+  addCompletions(program, async () => (await context()).client);
+  return program;
+}
+
+type Does = <A extends unknown[]>(
+  action: (context: Context, ...args: A) => Promise<ExitCode>,
+) => (...args: A) => Promise<void>;
+
+function addReading(program: Command, does: Does, around: Surroundings): void {
+  const get = program.command("get")
+    .description("shows customers, placements, a router");
+  get.command("customers")
+    .description("the assigned customers, by name")
+    .option("--placement <name>", "only those of a placement")
+    .option("--prefix <text>", "only those that begin so")
+    .option("--limit <n>", "at most so many", whole)
+    .action(does((
+      context,
+      options: { placement?: string; prefix?: string; limit?: number },
+    ) => listCustomers(context, options)));
+  get.command("customer").argument("<customer>")
+    .description("where a customer is, since when, and where it was")
+    .action(
+      does((context, customer: string) => getCustomer(context, customer)),
+    );
+  get.command("placements")
+    .description("the placements, their endpoints and customer counts")
+    .action(does((context) => listPlacements(context)));
+  get.command("router").argument("<id>")
+    .description("all that is known of a router")
+    .action(does((context, id: string) => getRouter(context, id)));
+
+  program.command("explain").argument("<customer>")
+    .description("where a customer's requests go, and why; 1 if routers differ")
+    .option(
+      "--router <url>",
+      "ask a router as well, by its admin listener; may be given several times",
+      (url: string, before: string[]) => [...before, url],
+      [] as string[],
+    )
+    .action(
+      does((context, customer: string, options: { router: string[] }) =>
+        explain(context, customer, { routers: options.router })
+      ),
+    );
+  program.command("history")
+    .description("the versions, newest first")
+    .option("--limit <n>", "at most so many", whole, 20)
+    .action(
+      does((context, options: { limit: number }) => history(context, options)),
+    );
+  program.command("diff")
+    .description("what differs between two versions")
+    .addArgument(new Argument("<from>").argParser(version))
+    .addArgument(new Argument("<to>").argParser(version))
+    .option("--limit <n>", "show at most so many differences", whole, 1000)
+    .action(does((
+      context,
+      from: number,
+      to: number,
+      { limit }: { limit: number },
+    ) => diff(context, { from, to, limit })));
+  program.command("export").argument("[file]")
+    .description("writes the config, sorted, fit for apply")
+    .addOption(
+      new Option("--format <format>", "by the file's name if not given")
+        .choices(["json", "yaml"]),
+    )
+    .option("--at <version>", "an old version", whole)
+    .action(does((
+      context,
+      file: string | undefined,
+      options: { format?: ConfigFormat; at?: number },
+    ) =>
+      exportConfig(context, {
+        ...options,
+        ...(file === undefined ? {} : { file }),
+        write: around.write,
+      })
+    ));
+  program.command("events")
+    .description("what happens, as it happens, until Ctrl-C")
+    .action(does((context) => events(context)));
+}
+
+function addEdits(program: Command, does: Does, around: Surroundings): void {
+  asEdit(program.command("move").argument("[customers...]"))
+    .description(
+      "moves customers, by name or all of a placement, in one version",
+    )
+    .requiredOption("--to <placement>", "where they go")
+    .option("--from <placement>", "all customers of this placement")
+    .option(
+      "--file <file>",
+      "names from a file, one a line; - is standard input",
+    )
+    .action(does(async (
+      context,
+      names: string[],
+      options: EditOptions & { to: string; from?: string; file?: string },
+    ) => {
+      const { to, from, file } = options;
+      const listed = file === undefined
+        ? []
+        : (await around.read(file)).split(/\s+/).filter((name) => name !== "");
+      const customers = [...names, ...listed];
+      if ((from === undefined) === (customers.length === 0)) {
+        throw new CommandError(
+          "Say who moves: customers by name or --file, or all of a placement by --from, and not both",
+          { code: EXIT.usage },
+        );
+      }
+      const [only] = customers;
+      return await edit(
+        context,
+        customers.length === 1
+          ? {
+            method: "PUT",
+            path: path`/v1/customers/${only!}`,
+            body: { placement: to },
+          }
+          : {
+            method: "POST",
+            path: "/v1/moves",
+            body: from === undefined ? { customers, to } : { from, to },
+          },
+        options,
+      );
+    }));
+  asEdit(program.command("unassign").argument("<customers...>"))
+    .description(
+      "takes customers' assignments away: they are in the default then",
+    )
+    .action(
+      does((context, customers: string[], options: EditOptions) =>
+        edit(context, {
+          method: "PATCH",
+          path: "/v1/config",
+          type: "application/merge-patch+json",
+          body: {
+            customer_to_placement: Object.fromEntries(
+              customers.map((customer) => [customer, null]),
+            ),
+          },
+        }, options)
+      ),
+    );
+  const placement = program.command("placement")
+    .description("makes, changes and removes placements");
+  asEdit(placement.command("set").argument("<name>").argument("<endpoint>"))
+    .description("makes a placement, or leads it to another endpoint")
+    .action(does((
+      context,
+      name: string,
+      endpoint: string,
+      options: EditOptions,
+    ) =>
+      edit(context, {
+        method: "PUT",
+        path: path`/v1/placements/${name}`,
+        body: { endpoint },
+      }, options)
+    ));
+  asEdit(placement.command("rm").argument("<name>"))
+    .description("removes a placement that nobody is in")
+    .action(
+      does((context, name: string, options: EditOptions) =>
+        edit(context, {
+          method: "DELETE",
+          path: path`/v1/placements/${name}`,
+        }, options)
+      ),
+    );
+  asEdit(placement.command("default").argument("<name>"))
+    .description("makes a placement the one of whoever is not assigned")
+    .action(
+      does((context, name: string, options: EditOptions) =>
+        edit(context, {
+          method: "PATCH",
+          path: "/v1/config",
+          type: "application/merge-patch+json",
+          body: { default_placement: name },
+        }, options)
+      ),
+    );
+  asEdit(
+    program.command("restore").addArgument(
+      new Argument("<version>").argParser(version),
+    ),
+  )
+    .description("commits an old version's contents as a new version")
+    .action(
+      does((context, version: number, options: EditOptions) =>
+        edit(context, {
+          method: "POST",
+          path: path`/v1/versions/${version}/restore`,
+        }, options)
+      ),
+    );
+  asEdit(program.command("apply").argument("<file>"))
+    .description(
+      "makes a config file (JSON or YAML; - is standard input) the committed config; shows the difference and asks",
+    )
+    .option("-y, --yes", "do not ask")
+    .option(
+      "--fail-on-difference",
+      "with --dry-run: end with 1 if something would change",
+    )
+    .action(
+      does(async (context, file: string, options: ApplyOptions) =>
+        await apply(context, {
+          name: file === "-" ? "standard input" : file,
+          text: await around.read(file),
+        }, options)
+      ),
+    );
+  asEdit(program.command("takeover"))
+    .description(
+      "makes this store the truth, also for routers in conflict with it; asks",
+    )
+    .option("-y, --yes", "do not ask")
+    .action(does(async (
+      context,
+      options: EditOptions & { yes?: boolean },
+    ) => {
+      await confirmTakeover(context, options);
+      return await edit(
+        context,
+        { method: "POST", path: "/v1/takeover" },
+        options,
+      );
+    }));
+  program.command("resend").argument("<router>")
+    .description(
+      "pushes the config to a router again, also where it rejected it",
+    )
+    .action(does(async ({ client, terminal }, id: string) => {
+      const { connections } = await client.call<{ connections: number }>(
+        path`/v1/routers/${id}/resend`,
+        { method: "POST" },
+      );
+      terminal.out(
+        `Being pushed to ${id}${
+          connections > 1 ? ` on ${connections} connections` : ""
+        }.`,
+      );
+      return EXIT.done;
+    }));
+  program.command("forget").argument("<router>")
+    .description("takes a router that is gone off the list")
+    .action(does(async ({ client, terminal }, id: string) => {
+      await client.call(path`/v1/routers/${id}`, { method: "DELETE" });
+      terminal.out(`${id} is forgotten.`);
+      return EXIT.done;
+    }));
+}
+
+/** The options that every edit takes. */
+function asEdit(command: Command): Command {
+  return command
+    .option("-m, --message <text>", "why; kept with the version")
+    .option("--author <name>", "who; kept with the version")
+    .option("-n, --dry-run", "show the difference, change nothing")
+    .option("--wait", "until every router has answered, or the time is up")
+    .option("--timeout <time>", "how long --wait waits", "10s")
+    .option("--if-version <n>", "only if this version is committed", version);
+}
+
+async function confirmTakeover(
+  { client, terminal }: Context,
+  { yes, dryRun }: { yes?: boolean; dryRun?: boolean },
+): Promise<void> {
+  if (yes || dryRun) return;
+  const { routers } = await client.call<
+    { routers: { status: string }[] }
+  >("/v1/routers");
+  const conflicts = routers.filter(({ status }) => status === "conflict");
+  const answer = terminal.ask(
+    `This store becomes the truth for all routers; ${conflicts.length} are in conflict with it and take its contents in place of theirs. Go on?`,
+  );
+  if (answer) return;
+  throw new CommandError(
+    answer === null
+      ? "Nobody is there to be asked, and nothing was changed: say --yes"
+      : "Nothing was changed.",
+    { code: answer === null ? EXIT.usage : EXIT.failed },
+  );
+}
+
+async function readToken(
+  around: Surroundings,
+  option: string | undefined,
+): Promise<string | null> {
+  const file = option ?? around.env("SIGNALBOX_TOKEN_FILE");
+  const text = file === undefined
+    ? around.env("SIGNALBOX_TOKEN") ?? ""
+    : await around.read(file);
+  return text.trim() === "" ? null : text.trim();
+}
+
+function whole(text: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number from 1.");
+}
+
+function version(text: string): number {
+  if (/^(?:0|[1-9][0-9]{0,14})$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be the number of a version.");
+}
