@@ -19,8 +19,19 @@ const MAY: Record<string, readonly string[]> = {
   // The names of settings that are not known are told, so all are read, once; and endpoints are anywhere.
   cp: [...PROJECT, "read any variable", "reach other machines"],
   router: [...PROJECT, "read any variable", "reach other machines"],
+  // Files are named on its command line, and a control plane may be anywhere.
+  ctl: [
+    ...PROJECT,
+    "read /etc/passwd",
+    "read the folder above",
+    "write beside data/",
+    "write the source",
+    "write to /tmp",
+    "reach other machines",
+  ],
   demo: STARTS,
   fleet: ["run a program"],
+  schema: [],
   test: STARTS_TMP,
   "test:conformance": STARTS_TMP,
   "test:faults": STARTS_TMP,

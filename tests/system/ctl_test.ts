@@ -1,0 +1,373 @@
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import {
+  ctl,
+  type CtlOptions,
+  type Said,
+  startCtl,
+} from "../harness/command_line.ts";
+import { configOf } from "../harness/config.ts";
+import { ControlPlane } from "../harness/control_plane.ts";
+import { DraftRouter } from "../harness/draft.ts";
+import { Installation } from "../harness/installation.ts";
+import { Router } from "../harness/router.ts";
+import { dataFolder } from "../harness/program.ts";
+import { until } from "../harness/until.ts";
+
+type Call = (args: string, options?: CtlOptions) => Promise<Said>;
+
+/** A test with two routers, and the command line: its arguments in a row. */
+function command(
+  name: string,
+  run: (all: Installation, call: Call) => Promise<void>,
+): void {
+  Deno.test(name, async () => {
+    await using all = await Installation.start({ routers: ["r1", "r2"] });
+    await run(
+      all,
+      (args, options) =>
+        ctl(all.controlPlane.url, args === "" ? [] : args.split(" "), options),
+    );
+  });
+}
+
+/** Runs a command that has to end well; answers what it wrote. */
+async function done(call: Call, args: string): Promise<string> {
+  const { code, out, err } = await call(args);
+  equal(code, 0, `${args}: ${out}${err}`);
+  return out;
+}
+
+command(
+  "ctl moves a customer, and says which routers have it",
+  async (all, call) => {
+    const moved = await call(
+      "move acme --to two --wait --author ada --message quieter",
+    );
+    equal(moved.code, 0, moved.err);
+    match(moved.out, /^Version 2 is committed: 1 customer moved\.$/m);
+    match(moved.out, /^2 routers serve version 2, after /m);
+    match(moved.err, /^version 2: \d of 2 routers …$/m);
+    equal((await all.router.ask("acme")).placement, "two");
+    match(
+      await done(call, "get customer acme"),
+      /acme is in two, since version 2/,
+    );
+    match(await done(call, "history"), /^2 .* ada +quieter$/m);
+    match(await done(call, "move acme --to two"), /^Nothing changed/);
+
+    // Many at once, by name, from a file and of a placement.
+    const input = "globex\ninitech\n\nhooli\n";
+    const many = await call("move umbrella --file - --to one", { input });
+    match(many.out, /4 customers assigned/);
+    match(
+      await done(call, "move --from one --to two --dry-run"),
+      /4 customers moved/,
+    );
+    match(await done(call, "move --from one --to two"), /4 customers moved/);
+    match(
+      await done(call, "unassign globex hooli"),
+      /2 customers no longer assigned/,
+    );
+  },
+);
+
+command(
+  "ctl shows the fleet, and ends with 1 where asked to check it",
+  async (all, call) => {
+    match(await done(call, "status"), /All 2 routers are current\./);
+    match(await done(call, "status --all"), /^r2 +current +1 /m);
+    const { routers, newest } = JSON.parse(await done(call, "--json status"));
+    deepEqual([routers.length, newest.version], [2, 1]);
+    await using rejecter = await DraftRouter.connect(
+      `${all.controlPlane.connectUrl}?id=edge`,
+    );
+    await rejecter.inbox.next();
+    rejecter.send({
+      type: "ack",
+      version: 1,
+      status: "rejected",
+      error: "no way",
+    });
+    await until(
+      "the rejection",
+      async () => /no way/.test((await call("status")).out),
+    );
+    const checked = await call("status --check");
+    equal(checked.code, 1);
+    match(checked.out, /2 of 3 routers are current; 1 rejected\./);
+    match(checked.out, /^edge +rejected .* no way$/m);
+    match(checked.out, /^rejected: refused the newest version/m);
+    match(await done(call, "get router edge"), /^status +rejected$/m);
+    match(await done(call, "resend edge"), /Being pushed to edge/);
+    equal((await call("resend nobody")).code, 1);
+  },
+);
+
+command(
+  "ctl goes on showing the fleet as it changes",
+  async (all, call) => {
+    const watching = startCtl(all.controlPlane.url, ["status", "--watch"]);
+    const told = watching.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+    let text = "";
+    const see = async (words: RegExp) => {
+      while (!words.test(text)) text += (await told.read()).value;
+    };
+    await see(/Version 1, .*\nAll 2 routers are current/);
+    await done(call, "move acme --to two --message there");
+    await see(/Version 2, .*: there\nAll 2 routers are current/);
+    await all.routers[1]!.program.kill("SIGKILL");
+    await see(/1 of 2 routers is current; 1 gone\./);
+    await all.controlPlane.program.kill("SIGKILL");
+    await see(/cannot be reached/);
+    all.controlPlane = await all.controlPlane.again();
+    await see(/cannot be reached[^]*Version 2/);
+    watching.kill("SIGINT");
+    await told.cancel();
+    equal((await watching.status).code, 0);
+    await watching.stderr.cancel();
+  },
+);
+
+command(
+  "ctl ends with 1 where a router rejects an edit, with 3 where one does not answer",
+  async (all, call) => {
+    await using draft = await DraftRouter.connect(
+      `${all.controlPlane.connectUrl}?id=edge`,
+    );
+    const { version } = await draft.inbox.next();
+    draft.send({ type: "ack", version, status: "applied" });
+    const rejected = call("move acme --to two --wait");
+    await draft.inbox.next();
+    draft.send({ type: "ack", version: 2, status: "rejected", error: "full" });
+    const first = await rejected;
+    equal(first.code, 1);
+    match(first.out, /2 of 3 routers serve version 2/);
+    match(first.out, /edge rejected it: full/);
+    const late = await call("move acme --to one --wait --timeout 200ms");
+    equal(late.code, 3);
+    match(late.out, /without an answer yet: edge/);
+    const { rollout } = JSON.parse(
+      (await call("--json move acme --to two --wait --timeout 200ms")).out,
+    );
+    deepEqual(rollout.pending, ["edge"]);
+  },
+);
+
+command(
+  "ctl explains where a customer goes, here and at a router",
+  async (all, call) => {
+    const { adminUrl } = all.router;
+    const said = await done(call, `explain acme --router ${adminUrl}`);
+    match(said, /^control plane +one +assigned +1 /m);
+    ok(said.includes(`${adminUrl}  one`));
+    // One that goes by another config is told of.
+    const bootstrap = `${all.folder}/bootstrap.json`;
+    await Deno.writeTextFile(
+      bootstrap,
+      JSON.stringify({
+        ...configOf(all.cells),
+        customer_to_placement: { acme: "two" },
+      }),
+    );
+    await using alone = await Router.start("alone", {
+      folder: all.folder,
+      cpUrl: "",
+      env: { ROUTER_BOOTSTRAP: bootstrap },
+    });
+    const { code, out } = await call(
+      `explain acme --router ${adminUrl} --router ${alone.adminUrl}`,
+    );
+    equal(code, 1);
+    match(out, /would send it elsewhere than the control plane says/);
+  },
+);
+
+command(
+  "ctl makes, changes and removes placements, in the API's words where that cannot be",
+  async (_, call) => {
+    match(
+      await done(call, "placement set three http://127.0.0.1:9"),
+      /1 placement added/,
+    );
+    match(
+      await done(call, "placement set three http://127.0.0.1:8"),
+      /1 placement with another endpoint/,
+    );
+    match(
+      await done(call, "placement default three"),
+      /another default placement/,
+    );
+    match(
+      await done(call, "get placements"),
+      /^three +0 +yes +http:\/\/127.0.0.1:8$/m,
+    );
+    match(await done(call, "placement default two"), /Version 5/);
+    match(await done(call, "placement rm three"), /1 placement removed/);
+    const used = await call("placement rm one");
+    equal(used.code, 1);
+    match(used.err, /^error: .*acme/m);
+    const bad = await call("placement set one ftp://x");
+    match(bad.err, /Endpoint "ftp:\/\/x"/);
+    const outdated = await call("placement set four http://a --if-version 1");
+    match(outdated.err, /committed version is 6/);
+  },
+);
+
+command(
+  "ctl shows what differs, and brings an old version back",
+  async (_, call) => {
+    await done(call, "move acme globex --to two");
+    const said = await done(call, "diff 1 2");
+    match(
+      said,
+      /From version 1 to version 2: 1 customer moved, 1 customer assigned\./,
+    );
+    match(said, /^ {2}~ customer acme: one → two$/m);
+    match(await done(call, "diff 2 1"), /^ {2}- customer globex: two$/m);
+    match(await done(call, "restore 1 --wait"), /2 routers serve version 3/);
+    equal((await call("diff 1 99")).code, 1);
+  },
+);
+
+command(
+  "ctl applies a file: once, and only what it has shown",
+  async (_, call) => {
+    await using folder = await dataFolder();
+    const file = `${folder.path}/config.yaml`;
+    await done(call, `export ${file}`);
+    match(await done(call, `apply ${file}`), /^Unchanged: version 1 /);
+    const text = await Deno.readTextFile(file);
+    await Deno.writeTextFile(
+      file,
+      text.replace("acme: one", "acme: two\n  no: one"),
+    );
+    match(await done(call, `apply ${file} --dry-run`), /\+ customer no: one/);
+    equal((await call(`apply ${file} --dry-run --fail-on-difference`)).code, 1);
+    const unasked = await call(`apply ${file}`);
+    equal(unasked.code, 2);
+    match(unasked.err, /~ customer acme: one → two/);
+    match(unasked.err, /Nobody is there to be asked/);
+    match(
+      await done(call, `apply ${file} --yes --wait`),
+      /2 routers serve version 2/,
+    );
+    match(await done(call, `apply ${file} --yes`), /^Unchanged: version 2 /);
+    // What is committed, written and applied again, in the other format, and an old version.
+    const json = await done(call, "export --format json");
+    const again = await call("apply - --yes", { input: json });
+    match(again.out, /^Unchanged: version 2 /);
+    ok(!(await done(call, "export --at 1")).includes('"no"'));
+    await Deno.writeTextFile(file, text.replace("acme: one", "acme: three"));
+    const wrong = await call(`apply ${file} --yes`);
+    equal(wrong.code, 1);
+    match(wrong.err, /config\.yaml:6: .*"three"/);
+    equal((await call(`apply ${folder.path}/none.yaml`)).code, 1);
+  },
+);
+
+command(
+  "ctl tells events as they happen, for people and for programs",
+  async (all, call) => {
+    const { url } = all.controlPlane;
+    const people = startCtl(url, ["events"]);
+    const programs = startCtl(url, ["--json", "events"]);
+    // Each begins with the version that is current.
+    const told = people.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    match((await told.read()).value!, /version 1 is committed/);
+    await done(call, "move acme --to two --author ada");
+    let text = "";
+    while (!/r1: applied, serves version 2/.test(text)) {
+      text += (await told.read()).value;
+    }
+    match(text, /version 2 is committed by ada/);
+    for (const child of [people, programs]) child.kill("SIGINT");
+    await told.cancel();
+    equal((await people.status).code, 0);
+    await people.stderr.cancel();
+    const { stdout } = await programs.output();
+    const first = new TextDecoder().decode(stdout).split("\n")[0]!;
+    equal(JSON.parse(first).version, 1);
+  },
+);
+
+command(
+  "ctl ends with 2 where the command line is wrong, and says how it would be right",
+  async (_, call) => {
+    for (
+      const [args, words] of [
+        ["", /Usage: signalbox/],
+        ["frobnicate", /unknown command 'frobnicate'/],
+        ["move acme", /required option '--to <placement>'/],
+        ["move --to two", /Say who moves/],
+        ["diff one two", /It must be the number of a version/],
+        ["export --format toml", /Allowed choices are json, yaml/],
+        ["--url localhost:8081 status", /must be an http: or https: URL/],
+        ["takeover", /say --yes/],
+      ] as const
+    ) {
+      const { code, err } = await call(args);
+      equal(code, 2, args);
+      match(err, words);
+    }
+    equal((await call("--help")).code, 0);
+  },
+);
+
+Deno.test("ctl presents its token, and says where one comes from", async () => {
+  await using folder = await dataFolder();
+  const token = "s3cret-s3cret-s3cret";
+  await using controlPlane = await ControlPlane.start(folder.path, {
+    CP_ADMIN_TOKEN: token,
+  });
+  const { url } = controlPlane;
+  const without = await ctl(url, ["status"]);
+  equal(without.code, 1);
+  match(without.err, /Give one by SIGNALBOX_TOKEN or --token-file/);
+  const wrong = await ctl(url, ["status"], { env: { SIGNALBOX_TOKEN: "no" } });
+  match(wrong.err, /It came from SIGNALBOX_TOKEN or the token file/);
+  const right = await ctl(url, ["status"], { env: { SIGNALBOX_TOKEN: token } });
+  match(right.out, /Nothing is committed yet/);
+  const file = `${folder.path}/token`;
+  await Deno.writeTextFile(file, `${token}\n`);
+  equal((await ctl(url, ["--token-file", file, "status"])).code, 0);
+  equal(
+    (await ctl(url, ["status"], { env: { SIGNALBOX_TOKEN_FILE: file } })).code,
+    0,
+  );
+});
+
+Deno.test("ctl says what is wrong where there is no control plane, or something else", async () => {
+  await using other = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => new Response("<html>", { status: 404 }),
+  );
+  const { port } = other.addr;
+  const something = await ctl(`http://127.0.0.1:${port}`, ["status"]);
+  equal(something.code, 1);
+  match(something.err, /answered 404.*Is there a control plane at/);
+  await other.shutdown();
+  const nothing = await ctl(`http://127.0.0.1:${port}`, ["status"]);
+  equal(nothing.code, 1);
+  match(nothing.err, /cannot be reached.*Routers serve on without it/);
+});
+
+command(
+  "ctl is completed by bash, with the placements there are",
+  async (all, call) => {
+    match(await done(call, "complete -- move --to t"), /^two\t/m);
+    match(await done(call, "complete -- placement rm "), /^one\t/m);
+    const script = await done(call, "completions bash");
+    const { url } = all.controlPlane;
+    const { stdout } = await new Deno.Command("bash", {
+      args: ["-c", `${script}\ncomplete -p signalbox`],
+      env: { SIGNALBOX_URL: url },
+    }).output();
+    match(
+      new TextDecoder().decode(stdout),
+      /-F __signalbox_complete signalbox/,
+    );
+    match(await done(call, "completions fish"), /signalbox/);
+    equal((await call("completions tcsh")).code, 2);
+  },
+);
