@@ -105,7 +105,7 @@ Deno.test("readConfigFile() names each problem with its line", () => {
 Deno.test("readConfigFile() refuses a key that stands twice, and what is neither JSON nor YAML", () => {
   assert.match(
     problemsOf("default_placement: a\ndefault_placement: b\n", "c.yaml"),
-    /c\.yaml:2: The key "default_placement" stands more than once/,
+    /c\.yaml:2: The key at \/default_placement stands more than once/,
   );
   assert.match(
     problemsOf('{"default_placement":"a","default_placement":"b"}', "c.json"),
