@@ -15,7 +15,7 @@ function config(changes: Record<string, unknown> = {}) {
   };
 }
 
-Deno.test("config.schema.json is what `deno task schema` writes", async () => {
+Deno.test("config.schema.json is what `deno task generate` writes", async () => {
   const file = new URL("config.schema.json", import.meta.url);
   assert.equal(await Deno.readTextFile(file), configSchemaText());
 });

@@ -31,10 +31,11 @@ const MAY: Record<string, readonly string[]> = {
   ],
   demo: STARTS,
   fleet: ["run a program"],
-  schema: [],
+  generate: [],
   test: STARTS_TMP,
   "test:conformance": STARTS_TMP,
   "test:faults": STARTS_TMP,
+  "test:observability": STARTS_TMP,
   "test:kv-connect": STARTS,
   "test:model": ["read the project"],
   // These hand all ROUTER_ variables on.
