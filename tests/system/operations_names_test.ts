@@ -111,8 +111,6 @@ for (const side of SIDES) {
   Deno.test(`the page about running ${side} links to what there is`, async () => {
     for (const link of matches(pages[side], /\]\(([^)]+)\)/g)) {
       const [path, anchor] = link.split("#");
-      // It comes with the alerts.
-      if (path === "../shared/observability/README.md") continue;
       const file = path === "" ? `${side}/README.md` : `${side}/${path}`;
       const text = await read(file);
       if (anchor === undefined) continue;
