@@ -181,16 +181,6 @@ export class Client {
   }
 }
 
-/** A path with names in it, whatever characters they have. */
-export function path(
-  strings: TemplateStringsArray,
-  ...names: (string | number)[]
-): string {
-  return strings.reduce((before, text, index) =>
-    before + encodeURIComponent(names[index - 1]!) + text
-  );
-}
-
 function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol) && url.search === "") {

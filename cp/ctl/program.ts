@@ -6,7 +6,8 @@ import {
   Option,
 } from "commander";
 import { apply, type ApplyOptions } from "./apply_command.ts";
-import { Client, path } from "./client.ts";
+import { Client } from "./client.ts";
+import { path } from "../ui/page/path.ts";
 import { addCompletions } from "./completions.ts";
 import type { ConfigFormat } from "./config_file.ts";
 import { type Context, edit, type EditOptions } from "./edit.ts";

@@ -9,7 +9,8 @@ import type {
 } from "../api/answers.ts";
 import { summaryText } from "../ui/page/summary.ts";
 import { count, moment } from "../ui/page/text.ts";
-import { Client, path } from "./client.ts";
+import { Client } from "./client.ts";
+import { path } from "../ui/page/path.ts";
 import { type ConfigFormat, formatOf, writeConfigFile } from "./config_file.ts";
 import { type Context, writeDiff } from "./edit.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";

@@ -2,6 +2,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { startCell } from "../harness/cell.ts";
 import { configOf } from "../harness/config.ts";
 import { ControlPlane } from "../harness/control_plane.ts";
+import { installed } from "../harness/installed.ts";
 import { dataFolder } from "../harness/program.ts";
 import { Router } from "../harness/router.ts";
 import { until } from "../harness/until.ts";
@@ -14,15 +15,6 @@ async function examples(path: string): Promise<string[]> {
     new URL(`../../${path}`, import.meta.url),
   );
   return [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, text]) => text!);
-}
-
-async function installed(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"] }).output())
-      .success;
-  } catch {
-    return false;
-  }
 }
 
 const runnable = await installed("curl") && await installed("bash");

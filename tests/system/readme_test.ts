@@ -1,6 +1,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { ctl } from "../harness/command_line.ts";
 import { startCell } from "../harness/cell.ts";
 import { ControlPlane } from "../harness/control_plane.ts";
+import { installed } from "../harness/installed.ts";
 import { dataFolder } from "../harness/program.ts";
 import { Router } from "../harness/router.ts";
 import { until } from "../harness/until.ts";
@@ -17,18 +19,8 @@ function commands(heading: string): string[] {
   );
 }
 
-/** Whether a program is there; without curl its examples cannot be run, nor pasted. */
-async function installed(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"] }).output())
-      .success;
-  } catch {
-    return false;
-  }
-}
-
 Deno.test({
-  name: "every line of the README's API examples works when pasted",
+  name: "every line of the README's examples works when pasted",
   ignore: !await installed("curl") || !await installed("bash"),
   fn: runExamples,
 });
@@ -77,10 +69,40 @@ async function runExamples(): Promise<void> {
     const expected = line.includes("-m 2") ? 28 : 0;
     equal(code, expected, `${line}\n${new TextDecoder().decode(stdout)}`);
   }
+  await runCommands({ controlPlane, router, folder: folder.path });
   await until("the router to be current", async () => {
     const { body } = await controlPlane.call("GET", "/v1/routers");
     return body.routers[0].status === "current";
   });
+}
+
+/** The command line's examples, too. */
+async function runCommands(
+  { controlPlane, router, folder }: {
+    controlPlane: ControlPlane;
+    router: Router;
+    folder: string;
+  },
+): Promise<void> {
+  const lines = commands("The command line").filter((line) =>
+    // What installs, goes on for ever, or asks is not for a test.
+    line.startsWith("deno task ctl ") && !/--watch| apply /.test(line)
+  );
+  ok(lines.length > 4);
+  for (const line of lines) {
+    const [args = ""] = /(?<=^deno task ctl ).*/.exec(line) ?? [];
+    const here = args
+      .replaceAll("http://127.0.0.1:9080", router.adminUrl)
+      .replaceAll("signalbox.yaml", `${folder}/signalbox.yaml`);
+    const words = here.match(/'[^']*'|\S+/g)!.map((word) =>
+      word.replaceAll("'", "")
+    );
+    const { code, out, err } = await ctl(controlPlane.url, words);
+    equal(code, 0, `${line}\n${out}${err}`);
+  }
+  const file = `${folder}/signalbox.yaml`;
+  const applied = await ctl(controlPlane.url, ["apply", file]);
+  equal(applied.code, 0, applied.err);
 }
 
 Deno.test("the README names every setting, and no other", async () => {

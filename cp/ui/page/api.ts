@@ -71,13 +71,3 @@ export async function call<T>(
   const response = await send(path, options);
   return response.status === 204 ? null as T : await response.json();
 }
-
-/** A path with names in it, whatever characters they have. */
-export function path(
-  strings: TemplateStringsArray,
-  ...names: (string | number)[]
-): string {
-  return strings.reduce((before, text, index) =>
-    before + encodeURIComponent(names[index - 1]!) + text
-  );
-}

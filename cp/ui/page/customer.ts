@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { AssignmentChange } from "../../api/answers.ts";
-import { call, path } from "./api.ts";
+import { call } from "./api.ts";
+import { path } from "./path.ts";
 import { html, type View } from "./html.ts";
 import { Problem } from "./problem.ts";
 import { moment } from "./text.ts";

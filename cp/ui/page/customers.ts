@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { path } from "./api.ts";
+import { path } from "./path.ts";
 import { Change } from "./change.ts";
 import { Customer } from "./customer.ts";
 import { Field } from "./field.ts";

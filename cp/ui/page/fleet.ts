@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import type { Router } from "../../api/answers.ts";
-import { call, path } from "./api.ts";
+import { call } from "./api.ts";
+import { path } from "./path.ts";
 import { Actions } from "./actions.ts";
 import { html, type View } from "./html.ts";
 import { type Live, readFleet, useNow } from "./live.ts";

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Diff, VersionInfo } from "../../api/answers.ts";
-import { call, path } from "./api.ts";
+import { call } from "./api.ts";
+import { path } from "./path.ts";
 import { Change } from "./change.ts";
 import { DiffTable } from "./diff.ts";
 import { html, type View } from "./html.ts";

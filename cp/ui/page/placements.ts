@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Placement } from "../../api/answers.ts";
-import { path } from "./api.ts";
+import { path } from "./path.ts";
 import { Change } from "./change.ts";
 import { Field } from "./field.ts";
 import { html, type View } from "./html.ts";
