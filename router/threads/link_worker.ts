@@ -2,6 +2,7 @@
  * The thread of the link: a worker that does what {@linkcode ToLink} says. All that grows with the size of a config
  * is done here: it is received, unpacked, checked, packed and saved beside the threads that serve.
  */
+import { atMost } from "../../shared/clock.ts";
 import { errorLine } from "../../shared/errors.ts";
 import type { NextConfig } from "../active.ts";
 import { Applier } from "../applier.ts";
@@ -18,6 +19,9 @@ import { type Inside, openInside, workerScope } from "./inside.ts";
 import type { FromLink, LinkReport, Resume, ToLink } from "./link_messages.ts";
 import { tracedApply } from "./traced_apply.ts";
 
+/** How long a stop waits for a config that is being applied, and so saved. */
+const APPLY_MS = 2_000;
+
 const scope = workerScope<ToLink, FromLink>();
 
 /** All that this thread has once it has started. */
@@ -29,6 +33,8 @@ interface Parts extends Inside {
 
 let parts: Parts | null = null;
 let link: Link | null = null;
+/** What is being brought into service, or was last. */
+let applying: Promise<unknown> = Promise.resolve();
 const rooms = new ConfigRooms();
 /** What becomes of the config that was handed over last: whether nobody reads the one before it any more. */
 let served = Promise.withResolvers<boolean>();
@@ -150,15 +156,20 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
       ? null
       : { ...serving, durable: saved.has(serving) },
     trials: saved.suspects,
-    apply: (push, contents, options) =>
-      tracedApply(push, () => applier.apply(push, contents, options)).finally(
-        () =>
-          // Behind what the link makes of the outcome.
-          setTimeout(() => {
-            report();
-            collectGarbage();
-          }, 0),
-      ),
+    apply: (push, contents, options) => {
+      const outcome = tracedApply(
+        push,
+        () => applier.apply(push, contents, options),
+      );
+      applying = outcome;
+      return outcome.finally(() =>
+        // Behind what the link makes of the outcome.
+        setTimeout(() => {
+          report();
+          collectGarbage();
+        }, 0)
+      );
+    },
   });
   link.start();
 }
@@ -196,6 +207,8 @@ function reportOf({ applier, saved }: Parts, link: Link): LinkReport {
 
 async function stop(): Promise<void> {
   await link?.stop();
+  // Who serves a config already is to come back with it; a disk that does not answer keeps nobody.
+  await atMost(APPLY_MS, applying);
   await parts?.saved.suspects.withdraw();
   await parts?.endLog();
   scope.postMessage({ type: "stopped" });

@@ -144,3 +144,39 @@ Deno.test("a damaged last-known-good is set aside, and the bootstrap serves", as
   );
   ok(told.length > 0, second.program.logText());
 });
+
+Deno.test("a router that is stopped while it applies a config comes back with what it served", async () => {
+  await using folder = await dataFolder();
+  await using one = startCell("one");
+  await using controlPlane = await ControlPlane.start(folder.path);
+  const config = configOf([one]);
+  // So many that to save them takes its time.
+  for (let i = 0; i < 50_000; i++) {
+    config.customer_to_placement[`customer-${i}`] = "one";
+  }
+  await controlPlane.call("PUT", "/v1/config", { body: config });
+  let router = await Router.start("r", {
+    folder: folder.path,
+    cpUrl: controlPlane.connectUrl,
+  });
+  try {
+    await router.serves(1);
+    for (let version = 2; version <= 4; version++) {
+      await controlPlane.call("PUT", `/v1/customers/new-${version}`, {
+        body: { placement: "one" },
+      });
+      await router.serves(version);
+      equal((await router.program.stop()).code, 0);
+      router = await router.again({ ROUTER_CP_URL: "" });
+      equal((await router.status()).version, version);
+      await router.program.stop();
+      router = await router.again({ ROUTER_CP_URL: controlPlane.connectUrl });
+      await until(
+        "the router to be linked",
+        async () => (await router.status()).connected,
+      );
+    }
+  } finally {
+    await router[Symbol.asyncDispose]();
+  }
+});

@@ -43,10 +43,11 @@ Deno.test("an edit's trace goes from its caller to the ack of each router", asyn
     () => collector.find("cp", "commit config", TRACE),
   );
   equal(commit.attributes["signalbox.version"], "2");
-  const call = collector.spans.find(({ spanId }) =>
-    spanId === commit.parentSpanId
+  const call = await until(
+    "the call",
+    () => collector.spans.find(({ spanId }) => spanId === commit.parentSpanId),
   );
-  equal(call?.parentSpanId, CALLER);
+  equal(call.parentSpanId, CALLER);
   equal(push.traceparent, `00-${TRACE}-${commit.spanId}-01`);
   const apply = await until(
     "the router's part",
