@@ -1,4 +1,5 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { dirname } from "node:path";
 import {
   ctl,
   type CtlOptions,
@@ -371,3 +372,29 @@ command(
     equal((await call("completions tcsh")).code, 2);
   },
 );
+
+Deno.test("ctl is installed by the README's line, and runs from anywhere", async () => {
+  await using folder = await dataFolder();
+  await using controlPlane = await ControlPlane.start(folder.path);
+  const readme = await Deno.readTextFile("README.md");
+  const line = /^deno (install --global .*)$/m.exec(readme)?.[1];
+  ok(line !== undefined);
+  const installed = await new Deno.Command(Deno.execPath(), {
+    args: line.replace("--global", `--global --root ${folder.path}`).split(" "),
+  }).output();
+  ok(installed.success, new TextDecoder().decode(installed.stderr));
+  const { code, stdout, stderr } = await new Deno.Command(
+    `${folder.path}/bin/signalbox`,
+    {
+      args: ["status"],
+      cwd: "/",
+      env: {
+        SIGNALBOX_URL: controlPlane.url,
+        // What is installed asks for deno by its name.
+        PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`,
+      },
+    },
+  ).output();
+  equal(code, 0, new TextDecoder().decode(stderr));
+  match(new TextDecoder().decode(stdout), /Nothing is committed yet/);
+});
