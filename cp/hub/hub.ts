@@ -14,6 +14,7 @@ import type {
 import type { HubOptions } from "./hub_options.ts";
 import { Judgement } from "./judgement.ts";
 import { Pacer, PACER_LIMITS } from "./pacer.ts";
+import { type Refusal, Refusals } from "./refusals.ts";
 import { answerOfRecord, RolloutFollower } from "./rollout.ts";
 import { Propagation, type VersionPropagation } from "./propagation.ts";
 import { Roster } from "./roster.ts";
@@ -38,6 +39,7 @@ export class Hub implements Fleet {
   readonly #propagation = new Propagation();
   readonly #directory: Directory;
   readonly #exchange: Exchange;
+  readonly #refusals: Refusals;
   readonly #followers = new Set<RolloutFollower>();
   readonly #listeners = new Set<(event: FleetEvent) => void>();
   #admitted = 0;
@@ -47,6 +49,7 @@ export class Hub implements Fleet {
     const { store, log, clock = systemClock } = options;
     const { url = "http://127.0.0.1:8081" } = options;
     this.#clock = clock;
+    this.#refusals = new Refusals(log);
     const controlPlane = options.controlPlane ?? crypto.randomUUID();
     const rules = {
       ...SESSION_RULES,
@@ -151,6 +154,7 @@ export class Hub implements Fleet {
   register(metrics: Metrics): void {
     registerHub(metrics, {
       stats: this.#stats,
+      refusals: this.#refusals.counts,
       gauges: {
         connected: () => this.#directory.all.size,
         behind: () => this.#directory.countBehind(),
@@ -170,10 +174,7 @@ export class Hub implements Fleet {
     // A socket that is closing is still there, and its peer may never let go of it.
     const taken = this.#directory.all.size + this.#exchange.closing +
       this.#admitted;
-    if (taken >= this.#maxConnections) {
-      this.#stats.refused++;
-      return "full";
-    }
+    if (taken >= this.#maxConnections) return "full";
     this.#admitted++;
     return {
       connect: (socket, caller) => {
@@ -182,6 +183,12 @@ export class Hub implements Fleet {
       },
       cancel: () => this.#admitted--,
     };
+  }
+
+  /** Somebody was not let in. */
+  refused(refusal: Refusal): void {
+    // Those it turns away because it stops come back to the next one.
+    if (this.#stopped === null) this.#refusals.add(refusal, this.#clock.now());
   }
 
   async routers(): Promise<RouterView[]> {

@@ -1,12 +1,9 @@
-import {
-  PROBLEM_JSON,
-  problemDocument,
-  type ProblemKind,
-} from "../../shared/errors.ts";
+import { PROBLEM_JSON, problemDocument } from "../../shared/errors.ts";
 import { parseAnnouncement, SUBPROTOCOL } from "../../shared/protocol.ts";
 import { bearerToken, sameToken, tokenDigest } from "../bearer.ts";
 import type { Link, RouterSocket } from "./connection.ts";
 import type { Hub } from "./hub.ts";
+import type { RefusalKind } from "./refusals.ts";
 
 /** The only version of the protocol there is (RFC 6455 section 4.1). */
 const WEBSOCKET_VERSION = "13";
@@ -18,6 +15,15 @@ export interface ConnectOptions {
   readonly address: string;
   /** The token a router has to bring as a bearer; null where none is asked for. */
   readonly token: string | null;
+}
+
+/** What a request is answered in place of its upgrade. */
+interface Refused {
+  readonly kind: RefusalKind;
+  readonly status: number;
+  readonly detail: string;
+  readonly problems?: readonly string[];
+  readonly headers?: Record<string, string>;
 }
 
 /**
@@ -34,33 +40,48 @@ export function connectRouter(
   request: Request,
   options: ConnectOptions,
 ): Response {
+  const answer = handshake(request, options);
+  if (answer instanceof Response) return answer;
+  const { hub, address } = options;
+  hub.refused({ reason: answer.kind, detail: answer.detail, address });
+  return problem(answer);
+}
+
+function handshake(
+  request: Request,
+  options: ConnectOptions,
+): Response | Refused {
   const { hub, address, token } = options;
   const { headers } = request;
   if (headers.has("origin")) {
-    return problem("forbidden", {
+    return {
+      kind: "forbidden",
       status: 403,
       detail:
         "Routers connect without an Origin; a browser's page may not connect.",
-    });
+    };
   }
   if (token !== null && !bears(headers, token)) {
-    return problem("unauthorized", {
+    return {
+      kind: "unauthorized",
       status: 401,
       detail: "This control plane asks routers for a bearer token.",
       headers: { "www-authenticate": "Bearer" },
-    });
+    };
   }
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    return problem("upgrade-required", {
+    return {
+      kind: "upgrade-required",
       status: 426,
       detail: "This path takes a WebSocket handshake (RFC 6455) only.",
       headers: { upgrade: "websocket", connection: "upgrade" },
-    });
+    };
   }
   // RFC 6455 section 4.4; the runtime looks at no version.
   const version = headers.get("sec-websocket-version");
   if (version !== WEBSOCKET_VERSION) {
-    return problem("upgrade-required", {
+    return {
+      kind: "upgrade-required",
       status: 426,
       detail: `The handshake asks for version ${
         JSON.stringify(version?.slice(0, 32) ?? null)
@@ -70,26 +91,28 @@ export function connectRouter(
         connection: "upgrade",
         "sec-websocket-version": WEBSOCKET_VERSION,
       },
-    });
+    };
   }
   const query = new URLSearchParams(queryOf(request.url));
   const parsed = parseAnnouncement(query);
   if (!parsed.ok) {
-    return problem("bad-request", {
+    return {
+      kind: "bad-request",
       status: 400,
       detail: `The announcement is invalid: ${parsed.problems.join("; ")}.`,
       problems: parsed.problems,
-    });
+    };
   }
   const admission = hub.admit();
   if (typeof admission === "string") {
-    return problem("too-many-connections", {
+    return {
+      kind: "too-many-connections",
       status: 503,
       detail: admission === "full"
         ? "This control plane has as many routers connected as it takes."
         : "This control plane is stopping.",
       headers: { "retry-after": "1" },
-    });
+    };
   }
   const parts = offers(headers.get("sec-websocket-protocol"));
   let upgraded: Deno.WebSocketUpgrade;
@@ -101,12 +124,13 @@ export function connectRouter(
     });
   } catch (error) {
     admission.cancel();
-    return problem("bad-request", {
+    return {
+      kind: "bad-request",
       status: 400,
       detail: `The WebSocket handshake is invalid: ${
         error instanceof Error ? error.message : error
       }`,
-    });
+    };
   }
   const { socket, response } = upgraded;
   socket.binaryType = "arraybuffer";
@@ -171,15 +195,8 @@ function offers(protocols: string | null): boolean {
 }
 
 function problem(
-  kind: ProblemKind,
-  options: {
-    status: number;
-    detail: string;
-    problems?: readonly string[];
-    headers?: Record<string, string>;
-  },
+  { kind, status, detail, problems, headers = {} }: Refused,
 ): Response {
-  const { status, detail, problems, headers = {} } = options;
   const body = problemDocument(kind, {
     status,
     detail,

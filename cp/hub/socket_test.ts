@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { gunzipSync } from "node:zlib";
 import { canonicalText, configDigest } from "../../shared/canonical.ts";
 import { parseConfigText } from "../../shared/config.ts";
+import { Metrics } from "../../shared/metrics.ts";
 import { encodeAnnouncement } from "../../shared/protocol.ts";
 import { MemoryStore } from "../store/memory_store.ts";
 import { FakeLog, makeConfig, type Message } from "./fakes.ts";
@@ -287,6 +288,21 @@ Deno.test("connectRouter() refuses what is no router before the upgrade", async 
     );
     assert.equal((await response.json()).status, status);
   }
+});
+
+Deno.test("connectRouter() has who is refused counted and told, each reason once a minute", async () => {
+  await using site = new Site({ token: "s3cret" });
+  for (let i = 0; i < 3; i++) await (await site.ask("", {})).body?.cancel();
+  const lines = site.log.find("a router is refused");
+  assert.equal(lines.length, 1);
+  assert.equal(lines[0]?.properties.reason, "unauthorized");
+  assert.match(String(lines[0]?.properties.detail), /bearer token/);
+  const metrics = new Metrics();
+  site.hub.register(metrics);
+  assert.match(
+    (await metrics.text()).body,
+    /signalbox_cp_router_refusals_total\{reason="unauthorized"\} 3/,
+  );
 });
 
 Deno.test("connectRouter() upgrades to the one version of the protocol there is", async () => {

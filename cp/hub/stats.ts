@@ -29,7 +29,6 @@ export class HubStats {
   unknownMessages = 0;
   unsolicitedAcks = 0;
   heartbeatTimeouts = 0;
-  refused = 0;
   skippedPings = 0;
   readonly closes: Record<CloseCause, number> = {
     malformed: 0,
@@ -61,7 +60,12 @@ export interface HubGauges {
 /** Shows a hub's numbers under the names of SPEC section 8, and more of the same kind. */
 export function registerHub(
   metrics: Metrics,
-  { stats, gauges }: { stats: HubStats; gauges: HubGauges },
+  { stats, refusals, gauges }: {
+    stats: HubStats;
+    /** By reason. */
+    refusals: Readonly<Record<string, number>>;
+    gauges: HubGauges;
+  },
 ): void {
   metrics.gauge({
     name: "signalbox_cp_routers_connected",
@@ -81,8 +85,12 @@ export function registerHub(
   }, () => stats.connects);
   metrics.counter({
     name: "signalbox_cp_router_refusals_total",
-    help: "Connections of routers that were refused for want of room.",
-  }, () => stats.refused);
+    help: "Connections of routers that were refused.",
+  }, () =>
+    Object.entries(refusals).map(([reason, value]) => ({
+      labels: { reason },
+      value,
+    })));
   metrics.counter({
     name: "signalbox_cp_pushes_total",
     help: "Pushes begun.",

@@ -11,7 +11,7 @@ import { CutStream } from "./h2_lane.ts";
 import { type BodyFraming, requestText } from "./h2_request.ts";
 import type { ListenOptions } from "./listener.ts";
 import { OpenConnections } from "./open_connections.ts";
-import { RareWarning } from "./rare_warning.ts";
+import { RareWarning } from "../../shared/rare_warning.ts";
 import { TlsAcceptor } from "./tls_acceptor.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 

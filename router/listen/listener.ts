@@ -6,7 +6,7 @@ import type { Traffic } from "../traffic.ts";
 import { type Acceptor, type Arrivals, TcpAcceptor } from "./acceptor.ts";
 import { type App, Client, type ClientHost } from "./client.ts";
 import { OpenConnections } from "./open_connections.ts";
-import { RareWarning } from "./rare_warning.ts";
+import { RareWarning } from "../../shared/rare_warning.ts";
 import { TlsAcceptor } from "./tls_acceptor.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 

@@ -82,6 +82,8 @@ export const HEALTH: Readonly<Record<string, string>> = {
   [of(CP, "signalbox_cp_propagation_seconds_bucket", 'le="5"')]: `0+2x${N}`,
   [of(CP, "signalbox_cp_propagation_seconds_bucket", 'le="10"')]: `0+2x${N}`,
   [of(CP, "signalbox_cp_propagation_seconds_bucket", 'le="+Inf"')]: `0+2x${N}`,
+  [of(CP, "signalbox_cp_router_refusals_total", 'reason="unauthorized"')]:
+    always(0),
   [of(CP, "signalbox_cp_pushes_unanswered_total")]: always(0),
   [of(CP, "signalbox_cp_pushes_too_large_total")]: always(0),
   [of(CP, "signalbox_cp_edits_total", 'result="committed"')]: `0+1x${N}`,
@@ -311,6 +313,17 @@ export const CASES: readonly RuleCase[] = [
     clears: 61,
     labels: warning,
     summary: "There are 2 routers, and fewer are connected to a control plane.",
+  },
+  {
+    alert: "SignalboxRoutersRefused",
+    series: {
+      [of(CP, "signalbox_cp_router_refusals_total", 'reason="unauthorized"')]:
+        ONCE,
+    },
+    fires: 31,
+    clears: 45,
+    labels: { ...cp, ...warning, reason: "unauthorized" },
+    summary: "cp:8081 lets routers not in: unauthorized.",
   },
   {
     alert: "SignalboxPropagationSlow",

@@ -18,7 +18,6 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   signalbox_cp_pings_skipped_total: "a router that takes nothing is dropped",
   signalbox_cp_pushes_total: "acks tell the same",
   signalbox_cp_router_connects_total: "connections ended tell the same",
-  signalbox_cp_router_refusals_total: "told by the routers that find no place",
   signalbox_cp_router_sockets_closing: "of interest to who debugs",
   signalbox_cp_unknown_messages_total: "tells of mixed releases; in the log",
   signalbox_router_config_last_update_timestamp_seconds: "the age is shown",
