@@ -16,6 +16,8 @@ const CELLS = [["tier1", 9001], ["tier2", 9002], ["tier3", 9003], [
   9004,
 ]] as const;
 const FOLDER = "data/demo";
+/** How long a program that was killed stays away, in milliseconds. */
+const AWAY_MS = 10_000;
 
 /** Something the demo cannot go on without; its message is for the person at the terminal. */
 class DemoError extends Error {}
@@ -71,47 +73,96 @@ async function run(stopped: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
   for (const [name, port] of CELLS) stack.use<Cell>(startCell(name, port));
 
-  const programs: Program[] = [];
+  const programs = new Map<string, Program>();
   stack.defer(async () => {
-    await Promise.all(programs.map((program) => program.stop()));
+    await Promise.all([...programs.values()].map((program) => program.stop()));
   });
-  const start = (name: ProgramName, env: Record<string, string>): Program => {
-    const program = Program.start(name, env);
-    programs.push(program);
-    return program;
-  };
-
-  const controlPlane = start("cp", {
-    CP_LISTEN: `127.0.0.1:${CONTROL_PLANE}`,
-    CP_KV: `${FOLDER}/cp.kv`,
-    CP_SEED: await seed(),
-  });
-  await controlPlane.line("listening");
-  for (const { id, port, admin } of ROUTERS) {
-    const router = start("router", {
+  const controlPlane = {
+    name: "the control plane",
+    program: "cp",
+    env: {
+      CP_LISTEN: `127.0.0.1:${CONTROL_PLANE}`,
+      CP_KV: `${FOLDER}/cp.kv`,
+      CP_SEED: await seed(),
+    },
+    ready: "listening",
+  } as const;
+  const routers = ROUTERS.map(({ id, port, admin }) => ({
+    name: id,
+    program: "router",
+    env: {
       ROUTER_ID: id,
       ROUTER_LISTEN: `127.0.0.1:${port}`,
       ROUTER_ADMIN_LISTEN: `127.0.0.1:${admin}`,
       ROUTER_CP_URL: `ws://127.0.0.1:${CONTROL_PLANE}/v1/connect`,
       ROUTER_STATE_DIR: `${FOLDER}/${id}`,
-    });
-    await router.line("config applied");
-    router.onLine((line) => tell(id, line));
+    },
+    ready: "config applied",
+  } as const));
+  const parts: Part[] = [controlPlane, ...routers];
+  for (const part of parts) {
+    const program = await start(part, programs);
+    if (part.program === "router") {
+      program.onLine((line) => tell(part.name, line));
+    }
   }
-  introduce();
+  introduce(programs.get(controlPlane.name)!.pid);
   await Promise.race([
     new Promise<void>((resolve) =>
       stopped.addEventListener("abort", () => resolve())
     ),
-    ...programs.map(async (program) => {
-      const { code } = await program.ended;
-      if (stopped.aborted) return;
+    ...parts.map((part) => keep(part, programs, stopped)),
+  ]);
+  console.log("\nStopping …");
+}
+
+/** One of the programs of the demo. */
+interface Part {
+  readonly name: string;
+  readonly program: ProgramName;
+  readonly env: Record<string, string>;
+  /** The line of its log that tells that it runs. */
+  readonly ready: string;
+}
+
+async function start(
+  part: Part,
+  programs: Map<string, Program>,
+): Promise<Program> {
+  const program = Program.start(part.program, part.env);
+  programs.set(part.name, program);
+  await program.line(part.ready);
+  return program;
+}
+
+/** Starts a program again that somebody killed, after a while in which one can see how it is missed. */
+async function keep(
+  part: Part,
+  programs: Map<string, Program>,
+  stopped: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const program = programs.get(part.name)!;
+    const { code, signal } = await program.ended;
+    if (stopped.aborted) return;
+    if (signal === null) {
       throw new DemoError(
         `The ${program.name} ended with code ${code}:\n${program.logText()}`,
       );
-    }),
-  ]);
-  console.log("\nStopping …");
+    }
+    console.log(
+      `${part.name} was ended by ${signal}; it is started again in ${
+        AWAY_MS / 1000
+      } s${part.program === "cp" ? ", and routers serve on" : ""}`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+    if (stopped.aborted) return;
+    const again = await start({ ...part, ready: "listening" }, programs);
+    console.log(`${part.name} runs again (pid ${again.pid})`);
+    if (part.program === "router") {
+      again.onLine((line) => tell(part.name, line));
+    }
+  }
 }
 
 function tell(id: string, line: LogLine): void {
@@ -122,7 +173,7 @@ function tell(id: string, line: LogLine): void {
   }
 }
 
-function introduce(): void {
+function introduce(controlPlanePid: number): void {
   console.log(`Signalbox is running:
 
   control plane   http://127.0.0.1:${CONTROL_PLANE}/
@@ -140,6 +191,12 @@ Ask as the customer acme, move acme to another cell, and ask again:
   curl -s -H 'X-Routing-Key: acme' http://127.0.0.1:8080/hello
   curl -s -X PATCH -H 'Content-Type: application/json' -d '{"placement":"tier2"}' 'http://127.0.0.1:8081/v1/customers/acme?wait=applied'
   curl -s -H 'X-Routing-Key: acme' http://127.0.0.1:8080/hello
+
+See how it goes on without its control plane (which is started again after ${
+    AWAY_MS / 1000
+  } s):
+
+  kill -9 ${controlPlanePid}
 
 Ctrl-C ends everything. Each version that a router applies or rejects:
 `);

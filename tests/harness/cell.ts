@@ -15,11 +15,12 @@ export function startCell(name: string, port = 0): Cell {
     (request) => {
       requests++;
       const { pathname, search } = new URL(request.url);
+      const traceparent = request.headers.get("traceparent");
       return Response.json({
         cell: name,
         customer: request.headers.get("x-routing-key"),
         path: pathname + search,
-        traceparent: request.headers.get("traceparent"),
+        ...(traceparent === null ? {} : { traceparent }),
       });
     },
   );
