@@ -162,7 +162,7 @@ export interface AnswerBody {
   readonly reason: string;
   readonly placements: readonly { placement: string; customers: number }[];
   readonly customers:
-    & readonly { customer: string; placement: string }[]
+    & readonly { customer: string; placement: string; since?: number | null }[]
     & DiffPage["customers"];
   readonly versions: readonly { version: number }[];
   readonly next_cursor: string | null;

@@ -270,6 +270,29 @@ Deno.test("GET /v1/customers/{customer}/history tells where a customer was, and 
   assert.equal(newest.body.looked_back_to, 3);
 });
 
+Deno.test("GET /v1/customers?since=true tells since which version each is where it is", async () => {
+  await using app = await seeded();
+  const move = (customer: string, placement: string) =>
+    app.call("PUT", `/v1/customers/${customer}`, { body: { placement } });
+  await move("globex", "visa");
+  await move("globex", "tier1");
+  await move("newcomer", "visa");
+  await move("globex", "visa");
+  const { body } = await app.call("GET", "/v1/customers?since=true");
+  const since = Object.fromEntries(
+    body.customers.map(({ customer, since }) => [customer, since]),
+  );
+  assert.deepEqual(since, {
+    ...Object.fromEntries(
+      Object.keys(CONFIG.customer_to_placement).map((name) => [name, 1]),
+    ),
+    globex: 5,
+    newcomer: 4,
+  });
+  const bad = await app.call("GET", "/v1/customers?since=1");
+  assert.equal(bad.status, 400);
+});
+
 Deno.test("GET /v1/propagation tells what the fleet measured", async () => {
   await using app = await seeded();
   const spread = {

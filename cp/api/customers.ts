@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
 import type { VersionStore } from "../store/store.ts";
 import { customerName, placementName } from "./check.ts";
-import { assignmentHistory } from "./assignment_history.ts";
+import { assignedSince, assignmentHistory } from "./assignment_history.ts";
 import { MERGE_PATCH_TYPES, versionInfo } from "./config.ts";
 import { assign, configToEdit, placementMissing } from "./config_edit.ts";
 import { sortedCustomers } from "./customer_page.ts";
@@ -34,6 +34,11 @@ export function addCustomerCalls(
       prefix: customerName().optional().openapi({
         description: "Only customers that begin so.",
       }),
+      since: z.enum(["true", "false"], { error: "must be true or false" })
+        .optional().openapi({
+          description:
+            "With true: also the version since which each is where it is, which takes longer.",
+        }),
       limit: PAGING.limit,
       cursor: PAGING.cursor,
     }),
@@ -42,7 +47,13 @@ export function addCustomerCalls(
         description: "A page of them.",
         schema: z.strictObject({
           version: z.int(),
-          customers: z.array(ASSIGNMENT),
+          customers: z.array(z.strictObject({
+            ...ASSIGNMENT.shape,
+            since: z.int().nullable().optional().openapi({
+              description:
+                "Null where that is longer ago than versions are kept.",
+            }),
+          })),
           next_cursor: NEXT_CURSOR,
         }).openapi("CustomerList"),
       },
@@ -68,9 +79,20 @@ export function addCustomerCalls(
         customers.push({ customer, placement });
       }
     }
+    const since = query.since === "true"
+      ? await kept.queue.run(() =>
+        assignedSince(
+          store,
+          customers.map(({ customer }) => customer),
+          customers.map(({ placement }) => placement),
+        )
+      )
+      : null;
     return answer({
       version: current?.version ?? 0,
-      customers,
+      customers: since === null
+        ? customers
+        : customers.map((each, index) => ({ ...each, since: since[index] })),
       next_cursor: next,
     });
   });

@@ -142,7 +142,10 @@ type Does = <A extends unknown[]>(
 
 function addReading(program: Command, does: Does, around: Surroundings): void {
   const get = program.command("get")
-    .description("shows customers, placements, a router");
+    .description("shows the config, customers, placements, a router");
+  get.command("config")
+    .description("the whole config, as export writes it")
+    .action(does((context) => exportConfig(context, { write: around.write })));
   get.command("customers")
     .description("the assigned customers, by name")
     .option("--placement <name>", "only those of a placement")

@@ -4,52 +4,56 @@ import { chunkKeys, readChunk } from "./chunks.ts";
 import type { Database } from "./database.ts";
 import { MANIFEST_PREFIX } from "./keys.ts";
 import { type ChunkRef, Manifest } from "./manifest.ts";
-import type { Assignment } from "./store.ts";
+import type { Assignments } from "./store.ts";
 
 /** A manifest is up to 53 KiB. */
 const MANIFESTS_PER_READ = 10;
 
 /**
- * One customer through the versions that are kept, the newest first. A customer is always in the same bucket, so
- * a version whose bucket has the digest of the one before it is not read: only its manifest is.
+ * Some customers through the versions that are kept, the newest first. A customer is always in the same bucket, so
+ * a bucket that has the digest it had in the version before is not read: only the manifest is.
  *
  * @throws {StoreDamaged} if a manifest or a chunk is damaged.
  */
 export async function* assignments(
   db: Database,
-  customer: string,
-): AsyncGenerator<Assignment, void> {
-  const slot = bucketOf(customer);
-  let digest: Uint8Array | null = null;
-  let placement: string | null = null;
+  customers: readonly string[],
+): AsyncGenerator<Assignments, void> {
+  const slots = customers.map(bucketOf);
+  /** What was read last of each bucket that is looked at. */
+  const buckets = new Map<number, { digest: Uint8Array; bucket: Bucket }>();
   const entries = db.list({ prefix: MANIFEST_PREFIX }, {
     reverse: true,
     batchSize: MANIFESTS_PER_READ,
   });
   for await (const entry of entries) {
     const manifest = Manifest.decode(entry);
-    const found = manifest.digestAt(slot);
-    if (digest === null || Buffer.compare(found, digest) !== 0) {
+    for (const slot of new Set(slots)) {
+      const digest = manifest.digestAt(slot);
+      const known = buckets.get(slot);
+      if (known !== undefined && Buffer.compare(known.digest, digest) === 0) {
+        continue;
+      }
       try {
-        placement = await read(db, manifest.get(slot), customer);
+        const bucket = await read(db, manifest.get(slot));
+        buckets.set(slot, { digest, bucket });
       } catch (error) {
         // Its chunks may be gone because it was dropped meanwhile, and with it all that are older.
         if ((await db.get(entry.key)).value === null) return;
         throw error;
       }
-      digest = found;
     }
-    yield { version: entry.key.at(-1) as number, placement };
+    yield {
+      version: entry.key.at(-1) as number,
+      placements: customers.map((customer, index) =>
+        buckets.get(slots[index]!)!.bucket.get(customer) ?? null
+      ),
+    };
   }
 }
 
-async function read(
-  db: Database,
-  ref: ChunkRef | null,
-  customer: string,
-): Promise<string | null> {
-  if (ref === null) return null;
+async function read(db: Database, ref: ChunkRef | null): Promise<Bucket> {
+  if (ref === null) return Bucket.EMPTY;
   const values = await Array.fromAsync(db.getMany(chunkKeys(ref)));
-  const { text } = readChunk(ref, values);
-  return new Bucket(text, ref.count).get(customer) ?? null;
+  return new Bucket(readChunk(ref, values).text, ref.count);
 }

@@ -24,7 +24,7 @@ import {
 } from "./records.ts";
 import { deleteRouter, listRouters, saveRouters } from "./roster.ts";
 import {
-  type Assignment,
+  type Assignments,
   type Attribution,
   type CommitOptions,
   type Committed,
@@ -269,8 +269,8 @@ export class KvStore implements VersionStore {
       : decodeRecord(entry, DIGEST_SHAPE);
   }
 
-  assignments(customer: string): AsyncIterable<Assignment> {
-    return assignments(this.#db, customer);
+  assignments(customers: readonly string[]): AsyncIterable<Assignments> {
+    return assignments(this.#db, customers);
   }
 
   async commit(

@@ -3,7 +3,7 @@ import type { Logger } from "../../shared/log.ts";
 import { Alarm, watchHead } from "./head_watch.ts";
 import { SerialQueue } from "./serial_queue.ts";
 import {
-  type Assignment,
+  type Assignments,
   type Attribution,
   type CommitOptions,
   type Committed,
@@ -104,10 +104,15 @@ export class MemoryStore implements VersionStore {
     return (await this.#open()).digests.get(version) ?? null;
   }
 
-  async *assignments(customer: string): AsyncGenerator<Assignment, void> {
+  async *assignments(
+    customers: readonly string[],
+  ): AsyncGenerator<Assignments, void> {
     const { versions } = await this.#open();
     for (const { version, config } of [...versions.values()].reverse()) {
-      yield { version, placement: config.customers.get(customer) ?? null };
+      const placements = customers.map((customer) =>
+        config.customers.get(customer) ?? null
+      );
+      yield { version, placements };
     }
   }
 

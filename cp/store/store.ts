@@ -79,10 +79,10 @@ export interface Newest {
   readonly version: Version | null;
 }
 
-/** Where a customer was assigned in a version; null where it was not. */
-export interface Assignment {
+/** Where customers were assigned in a version, in the order they were asked for; null where one was not. */
+export interface Assignments {
   readonly version: number;
-  readonly placement: string | null;
+  readonly placements: readonly (string | null)[];
 }
 
 /** A router as the roster keeps it, so that one that is gone stays listed. */
@@ -130,11 +130,11 @@ export interface VersionStore {
   /** Epoch and digest of a version: known for ever, also when the version is no longer kept. */
   digestOf(version: number): Promise<{ epoch: string; digest: string } | null>;
   /**
-   * One customer through the versions that are kept, the newest first.
+   * Some customers through the versions that are kept, the newest first.
    *
    * @throws {StoreDamaged} if what tells of it is damaged.
    */
-  assignments(customer: string): AsyncIterable<Assignment>;
+  assignments(customers: readonly string[]): AsyncIterable<Assignments>;
   /**
    * Commits what `edit` makes of the current version. Concurrent commits, in this process and in
    * others, all land, each as a version of its own, by a bounded compare-and-set loop.

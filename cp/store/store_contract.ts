@@ -189,7 +189,7 @@ export function testStore(
     assert.equal((await store.get(3))?.config.customers.get("acme"), "a");
   });
 
-  test("assignments() follows one customer through the versions", async (store) => {
+  test("assignments() follows customers through the versions", async (store) => {
     const edits = [
       configOf({ globex: "a" }),
       configOf({ acme: "a" }),
@@ -199,13 +199,24 @@ export function testStore(
       configOf({ acme: "a" }),
     ];
     for (const config of edits) await store.commit(() => config, NOBODY);
-    const found = await Array.fromAsync(store.assignments("acme"));
-    assert.deepEqual(
-      found.map(({ version, placement }) => [version, placement]),
-      [[6, "a"], [5, null], [4, "b"], [3, "b"], [2, "a"], [1, null]],
+    const found = await Array.fromAsync(
+      store.assignments(["acme", "globex", "initech"]),
     );
-    const nobody = await Array.fromAsync(store.assignments("initech"));
-    assert.ok(nobody.every(({ placement }) => placement === null));
+    assert.deepEqual(
+      found.map(({ version, placements }) => [version, ...placements]),
+      [
+        [6, "a", null, null],
+        [5, null, null, null],
+        [4, "b", "b", null],
+        [3, "b", null, null],
+        [2, "a", null, null],
+        [1, null, "a", null],
+      ],
+    );
+    assert.deepEqual(
+      (await Array.fromAsync(store.assignments([])))[0]?.placements,
+      [],
+    );
   });
 
   test("commit() loses none of 50 concurrent edits", async (store) => {

@@ -39,6 +39,7 @@ operator(
     await see(page, "All 2 routers serve version 1.");
     await page.getByRole("link", { name: "Customers" }).click();
     await page.getByLabel("Search customers").fill("ac");
+    await page.getByRole("row", { name: /acme one version 1$/ }).waitFor();
     await page.getByLabel("Select acme").check();
     await page.getByRole("button", { name: "Move 1…" }).click();
     await page.getByLabel("To placement").fill("two");

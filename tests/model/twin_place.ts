@@ -2,7 +2,7 @@ import { Alarm, watchHead } from "../../cp/store/head_watch.ts";
 import { MemoryDatabase, MemoryStore } from "../../cp/store/memory_store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import {
-  type Assignment,
+  type Assignments,
   type Attribution,
   type Committed,
   type Edit,
@@ -156,8 +156,8 @@ class TwinStore implements VersionStore {
   }
 
   /** No part of the model asks for it. */
-  assignments(customer: string): AsyncIterable<Assignment> {
-    return this.#place.memory.assignments(customer);
+  assignments(customers: readonly string[]): AsyncIterable<Assignments> {
+    return this.#place.memory.assignments(customers);
   }
 
   commit(edit: Edit, attribution: Attribution): Promise<Committed> {

@@ -49,6 +49,8 @@ command(
     match(moved.out, /^2 routers serve version 2, after /m);
     match(moved.err, /^version 2: \d of 2 routers …$/m);
     equal((await all.router.ask("acme")).placement, "two");
+    const config = JSON.parse(await done(call, "get config"));
+    equal(config.customer_to_placement.acme, "two");
     match(
       await done(call, "get customer acme"),
       /acme is in two, since version 2/,

@@ -13,7 +13,12 @@ import { count, counted } from "./text.ts";
 
 interface CustomerPage {
   readonly version: number;
-  readonly customers: { customer: string; placement: string }[];
+  /** Since which version each is there; null for longer than versions are kept, absent while that is not known. */
+  readonly customers: {
+    customer: string;
+    placement: string;
+    since?: number | null;
+  }[];
   readonly next_cursor: string | null;
 }
 
@@ -40,7 +45,7 @@ export function Customers(
   };
   const { page, error, previous, next } = useServerPages<CustomerPage>(
     "/v1/customers",
-    { query, version: live.version },
+    { query, version: live.version, later: { since: "true" } },
   );
   const customers = page?.customers ?? [];
   const all = customers.length > 0 &&
@@ -92,10 +97,11 @@ export function Customers(
                 choose(customers.map(({ customer }) => customer), !all)} /></th>
               <th scope="col">Customer</th>
               <th scope="col">Placement</th>
+              <th scope="col">Since</th>
             </tr>
           </thead>
           <tbody>
-            ${customers.map(({ customer, placement }) =>
+            ${customers.map(({ customer, placement, since }) =>
               html`
                 <tr key=${customer} class=${chosen.has(customer)
                   ? "chosen"
@@ -111,6 +117,7 @@ export function Customers(
                         name: customer,
                       })}>${customer}</button></th>
                   <td>${placement}</td>
+                  <td>${sinceText(since)}</td>
                 </tr>
               `
             )}
@@ -138,6 +145,14 @@ export function Customers(
       `
       : null}
   `;
+}
+
+function sinceText(since: number | null | undefined): string {
+  return since === undefined
+    ? ""
+    : since === null
+    ? "longer ago"
+    : `version ${since}`;
 }
 
 /** Moves customers by name; those that are not assigned become so. */

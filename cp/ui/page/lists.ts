@@ -16,9 +16,11 @@ export interface ServerPages<T> {
  */
 export function useServerPages<T extends { next_cursor: string | null }>(
   path: string,
-  { query, version }: {
+  { query, version, later }: {
     query: Readonly<Record<string, string | number | null>>;
     version: number | null;
+    /** Asked for as well once the page is there, because it takes longer. */
+    later?: Readonly<Record<string, string>>;
   },
 ): ServerPages<T> {
   const key = `${path} ${JSON.stringify(query)}`;
@@ -38,12 +40,17 @@ export function useServerPages<T extends { next_cursor: string | null }>(
       setTrail([null]);
     }
     const asked = new AbortController();
-    call<T>(path, { query: { ...query, cursor }, signal: asked.signal }).then(
-      (page) => setState({ page, error: null }),
+    const ask = async (more: Readonly<Record<string, string>>) => {
+      const page = await call<T>(path, {
+        query: { ...query, ...more, cursor },
+        signal: asked.signal,
+      });
+      setState({ page, error: null });
+    };
+    ask({}).then(() => later === undefined ? undefined : ask(later)).catch(
       (error) => {
-        if (!asked.signal.aborted) {
-          setState(({ page }) => ({ page, error }));
-        }
+        if (asked.signal.aborted) return;
+        setState(({ page }) => ({ page, error }));
       },
     );
     return () => asked.abort();
