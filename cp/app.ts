@@ -126,10 +126,10 @@ export function createRoutes(deps: AppDeps): Routes {
   for (const { path, probe } of routes.specs) if (probe) openPaths.add(path);
   app.get(CONNECT_PATH, (c) => deps.connect(c.req.raw, c.env));
   for (const [path, { body, type }] of files) {
-    app.get(
-      path,
-      () => new Response(body, { headers: { "content-type": type } }),
-    );
+    app.get(path, async () => {
+      const text = typeof body === "string" ? body : await body();
+      return new Response(text, { headers: { "content-type": type } });
+    });
   }
 
   app.notFound((c) => {

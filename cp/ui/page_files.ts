@@ -3,14 +3,11 @@ import { stripTypeScriptTypes } from "node:module";
 import htm from "htm" with { type: "text" };
 import preact from "preact" with { type: "text" };
 import preactHooks from "preact/hooks" with { type: "text" };
-import swagger from "swagger-ui-dist/swagger-ui-bundle.js" with {
-  type: "text",
-};
-import swaggerStyle from "swagger-ui-dist/swagger-ui.css" with { type: "text" };
 
 /** A file of the page. */
 export interface PageFile {
-  readonly body: string;
+  /** Its text, or what reads it when it is asked for. */
+  readonly body: string | (() => Promise<string>);
   readonly type: string;
 }
 
@@ -46,6 +43,19 @@ export async function readPage(): Promise<Page> {
     files.set(`/page/${name}`, script(await read(`page/${name}`)));
   }
   return { files, contentSecurityPolicy: policyOf(index) };
+}
+
+/** Large, and mostly never asked for: not in memory before it is. */
+async function swagger(): Promise<string> {
+  return (await import("swagger-ui-dist/swagger-ui-bundle.js", {
+    with: { type: "text" },
+  })).default;
+}
+
+async function swaggerStyle(): Promise<string> {
+  return (await import("swagger-ui-dist/swagger-ui.css", {
+    with: { type: "text" },
+  })).default;
 }
 
 function script(source: string): PageFile {
