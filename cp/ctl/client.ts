@@ -28,7 +28,7 @@ export class ApiError extends CommandError {
     const problems = body.errors ?? [];
     const more = body.more_errors ?? 0;
     super([
-      `${body.detail ?? `The control plane answered ${status}.`}${advice}`,
+      `${body.detail ?? `It answered ${status}.`}${advice}`,
       // One problem is the sentence itself.
       ...(problems.length > 1
         ? problems.map(({ pointer, detail }) => `  ${pointer}: ${detail}`)
@@ -40,18 +40,42 @@ export class ApiError extends CommandError {
   }
 }
 
-/** The control plane's API, as the command line uses it. */
+/** Who is asked. */
+interface Peer {
+  readonly name: string;
+  /** What somebody should know who does not reach it. */
+  readonly unreachable: string;
+}
+
+const CONTROL_PLANE: Peer = {
+  name: "control plane",
+  unreachable:
+    "Routers serve on without it. Is the address right (--url or SIGNALBOX_URL)?",
+};
+const ROUTER: Peer = {
+  name: "router",
+  unreachable: "Is it the address of its admin listener?",
+};
+
+/** The control plane's API, as the command line uses it, or a router's admin listener. */
 export class Client {
   readonly #url: URL;
   readonly #token: string | null;
+  readonly #peer: Peer;
 
   /** @throws {CommandError} if `url` is none of a control plane. */
-  constructor(url: string, token: string | null) {
-    this.#url = parseUrl(url);
+  constructor(url: string, token: string | null, peer = CONTROL_PLANE) {
+    this.#url = parseUrl(url, peer);
     this.#token = token;
+    this.#peer = peer;
   }
 
-  /** Where the control plane is, without a slash at the end. */
+  /** A router's admin listener. */
+  static ofRouter(url: string): Client {
+    return new Client(url, null, ROUTER);
+  }
+
+  /** Where it is, without a slash at the end. */
   get url(): string {
     return this.#url.href.replace(/\/$/, "");
   }
@@ -110,7 +134,7 @@ export class Client {
       return JSON.parse(text);
     } catch (cause) {
       throw new CommandError(
-        `What answers at ${this.url} is no control plane: its answer is not JSON`,
+        `What answers at ${this.url} is no ${this.#peer.name}: its answer is not JSON`,
         { cause },
       );
     }
@@ -160,9 +184,9 @@ export class Client {
 
   #unreachable(cause: unknown): CommandError {
     return new CommandError(
-      `The control plane at ${this.url} cannot be reached: ${
+      `The ${this.#peer.name} at ${this.url} cannot be reached: ${
         errorLine(cause)
-      }. Routers serve on without it. Is the address right (--url or SIGNALBOX_URL)?`,
+      }. ${this.#peer.unreachable}`,
       { cause },
     );
   }
@@ -175,19 +199,19 @@ export class Client {
         ? " Give one by SIGNALBOX_TOKEN or --token-file."
         : " It came from SIGNALBOX_TOKEN or the token file."
       : body.detail === undefined
-      ? ` Is there a control plane at ${this.url}?`
+      ? ` Is there a ${this.#peer.name} at ${this.url}?`
       : "";
     return new ApiError(status, body, advice);
   }
 }
 
-function parseUrl(text: string): URL {
+function parseUrl(text: string, { name }: Peer): URL {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol) && url.search === "") {
     return url;
   }
   throw new CommandError(
-    `The control plane's URL must be an http: or https: URL, such as http://127.0.0.1:8081; ${
+    `The ${name}'s URL must be an http: or https: URL, such as http://127.0.0.1:8081; ${
       JSON.stringify(text)
     } is not`,
     { code: EXIT.usage },

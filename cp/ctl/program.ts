@@ -62,8 +62,13 @@ export async function run(
       // It has said what is wrong itself.
       return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     }
-    if (around.signal.aborted) return EXIT.failed;
     terminal.progress("");
+    if (around.signal.aborted) {
+      terminal.err(
+        "Interrupted. An edit that was sent may be committed: signalbox history tells.",
+      );
+      return EXIT.failed;
+    }
     const message = error instanceof Error ? error.message : String(error);
     terminal.err(styled(terminal, "red", "error: ") + message);
     return error instanceof CommandError ? error.code : EXIT.failed;

@@ -182,7 +182,7 @@ export async function explain(
     { at: "control plane", answer: here },
   ];
   for (const url of routers) {
-    const answer = await new Client(url, null).call<Explanation>("/explain", {
+    const answer = await Client.ofRouter(url).call<Explanation>("/explain", {
       query,
     });
     answers.push({ at: url, answer });

@@ -181,7 +181,7 @@ operator(
   "a router that rejects is named with its reason, and pushed to again",
   async (all, page) => {
     await using rejecter = await DraftRouter.connect(
-      `${all.controlPlane.connectUrl}?id=edge`,
+      `${all.controlPlane.connectUrl}?id=edge:7`,
     );
     const answer = async (status: string, error?: string) => {
       const { version } = await rejecter.inbox.next();
@@ -190,7 +190,8 @@ operator(
     await answer("rejected", "the moon is full");
     await see(page, "1 of 3 routers does not serve version 1.");
     await see(page, "the moon is full");
-    await page.getByRole("button", { name: "edge" }).click();
+    // Its square in the strip leads to it.
+    await page.locator(".strip .rejected").click();
     await page.getByRole("button", { name: "Push again" }).click();
     await answer("applied");
     await see(page, "All 3 routers serve version 1.");

@@ -154,6 +154,19 @@ command(
       (await call("--json move acme --to two --wait --timeout 200ms")).out,
     );
     deepEqual(rollout.pending, ["edge"]);
+    // Who does not want to wait is told what that means.
+    const waiting = startCtl(
+      all.controlPlane.url,
+      ["move", "acme", "--to", "one", "--wait"],
+    );
+    await until("the edit", async () => {
+      const { body } = await all.controlPlane.call("GET", "/v1/config");
+      return body.version === 5;
+    });
+    waiting.kill("SIGINT");
+    const { code, stderr } = await waiting.output();
+    equal(code, 1);
+    match(new TextDecoder().decode(stderr), /may be committed/);
   },
 );
 
@@ -183,6 +196,9 @@ command(
     );
     equal(code, 1);
     match(out, /would send it elsewhere than the control plane says/);
+    await alone.program.kill("SIGKILL");
+    const nobody = await call(`explain acme --router ${alone.adminUrl}`);
+    match(nobody.err, /The router at .* cannot be reached/);
   },
 );
 
@@ -348,7 +364,7 @@ Deno.test("ctl says what is wrong where there is no control plane, or something 
   const { port } = other.addr;
   const something = await ctl(`http://127.0.0.1:${port}`, ["status"]);
   equal(something.code, 1);
-  match(something.err, /answered 404.*Is there a control plane at/);
+  match(something.err, /It answered 404.*Is there a control plane at/);
   await other.shutdown();
   const nothing = await ctl(`http://127.0.0.1:${port}`, ["status"]);
   equal(nothing.code, 1);

@@ -133,11 +133,11 @@ function Strip(
       routers.length > 400 ? "small" : ""
     }`} aria-hidden="true"
       onClick=${(event: MouseEvent) => {
-        const id = (event.target as HTMLElement).title.split(":")[0];
-        if (id) pick(id);
+        const { id } = (event.target as HTMLElement).dataset;
+        if (id !== undefined) pick(id);
       }}>
       ${routers.map(({ id, status, instance }) =>
-        html`<i key=${`${id} ${instance}`} class=${status} title=${`${id}: ${
+        html`<i key=${`${id} ${instance}`} class=${status} data-id=${id} title=${`${id}: ${
           ABOUT[status].name
         }`}></i>`
       )}
