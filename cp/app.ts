@@ -111,7 +111,7 @@ export function createRoutes(deps: AppDeps): Routes {
   addPlacementCalls(routes, { store, edits });
   addCustomerCalls(routes, { store, kept, edits });
   addMoveCalls({ edits, bodies, maxConfigBytes });
-  addVersionCalls(routes, { store, kept, large, edits });
+  addVersionCalls(routes, { store, fleet, kept, large, edits });
   addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });
   addTakeoverCalls({ store, fleet, edits });

@@ -15,6 +15,7 @@ import type {
   Fleet,
   FleetEvent,
   Rollout,
+  RolloutGoal,
   RolloutWatch,
   RouterView,
 } from "./hub/fleet.ts";
@@ -28,7 +29,11 @@ export class TestFleet implements Fleet {
   conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
   spreads: VersionPropagation[] = [];
   readonly resent: string[] = [];
-  readonly waits: { version: number; timeoutMs: number }[] = [];
+  readonly waits: {
+    version: number;
+    timeoutMs: number;
+    until?: RolloutGoal | undefined;
+  }[] = [];
   /** What each wait takes. */
   waiting: Promise<void> = Promise.resolve();
   following = 0;
@@ -67,6 +72,7 @@ export class TestFleet implements Fleet {
         this.waits.push({
           version: version.version,
           timeoutMs: options.timeoutMs,
+          until: options.until,
         });
         await this.waiting;
         return {
@@ -82,6 +88,22 @@ export class TestFleet implements Fleet {
         this.following--;
       },
     };
+  }
+
+  rollout(version: { version: number }): Promise<Rollout> {
+    this.waits.push({ version: version.version, timeoutMs: 0 });
+    return Promise.resolve({
+      applied: 1,
+      rejected: [],
+      pending: [],
+      gone: [],
+      conflict: [],
+      state: "draining",
+      drained: 0,
+      draining: [{ id: "r1", requests: 2, streams: 1, oldest_seconds: 0.5 }],
+      unknown: [],
+      waited_ms: 0,
+    });
   }
 
   propagation(limit: number): VersionPropagation[] {
@@ -120,6 +142,7 @@ export function routerView(
     digest: null,
     durable: true,
     applied_at: null,
+    old_work: null,
     status: "current",
     error: null,
     lag: { versions: 0, seconds: 0 },

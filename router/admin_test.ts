@@ -6,6 +6,7 @@ import { createAdminApp, isAllowedHost } from "./admin.ts";
 import { FakeClock } from "../shared/fake_clock.ts";
 import type { LinkStatus } from "./link/status.ts";
 import { packConfig } from "./config/packed_config.ts";
+import type { FenceReport } from "./fence.ts";
 import { compileRoutes } from "./routes.ts";
 import { statusDocument } from "./status.ts";
 
@@ -36,7 +37,12 @@ function serve(text: string, clock = new FakeClock()): void {
 }
 
 function app(
-  { link = LINK, stopping = false, clock = new FakeClock() } = {},
+  { link = LINK, stopping = false, clock = new FakeClock(), fence = null }: {
+    link?: typeof LINK;
+    stopping?: boolean;
+    clock?: FakeClock;
+    fence?: FenceReport | null;
+  } = {},
 ) {
   const metrics = new Metrics();
   metrics.gauge({ name: "x", help: "An x." }, () => 1);
@@ -44,6 +50,7 @@ function app(
     metrics: () => metrics.text(),
     status: () =>
       Promise.resolve(statusDocument({
+        fence,
         id: "r",
         active: activeConfig(),
         link,
@@ -103,6 +110,7 @@ Deno.test("createAdminApp() answers /status with every field before there is a c
       last_heard_at: null,
     },
     last_rejected: null,
+    old_work: null,
     durable: true,
   });
 });
@@ -121,6 +129,7 @@ Deno.test("createAdminApp() answers /status with ages that a jump of the wall cl
   const { body } = await asked("/status", {
     clock,
     link: { ...LINK, lastRejected },
+    fence: { version: 5, epoch: "e", requests: 2, streams: 1, oldestMs: 250 },
   });
   assert.deepEqual(body, {
     id: "r",
@@ -143,6 +152,7 @@ Deno.test("createAdminApp() answers /status with ages that a jump of the wall cl
       error: "no",
       at: "2023-11-14T22:13:21.000Z",
     },
+    old_work: { requests: 2, streams: 1, oldest_seconds: 0.25 },
     durable: true,
   });
 });

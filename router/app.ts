@@ -1,6 +1,7 @@
 import type { Span } from "@opentelemetry/api";
 import { Hono } from "hono";
 import type { ActiveConfig } from "./active.ts";
+import type { Fence, RunningRequest } from "./fence.ts";
 import { forwardingFields, type TrustedProxies } from "./forwarding.ts";
 import { ProtocolError } from "./http1/fields.ts";
 import { type RequestHead, RequestRules } from "./http1/request_head.ts";
@@ -56,6 +57,8 @@ export interface AppDeps {
   readonly active: () => ActiveConfig | null;
   readonly upstream: Upstream;
   readonly traffic: Traffic;
+  /** Knows what runs. */
+  readonly fence: Fence;
   readonly routingKey: RoutingKeySource;
   readonly trusted: TrustedProxies;
   /** This router's name in `Via` fields (RFC 9110 section 7.6.3). */
@@ -115,16 +118,21 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
 }
 
 /** What is known of a request while it lives. */
-class Life {
+class Life implements RunningRequest {
+  readonly exchange: Exchange;
   traffic: PlacementTraffic;
+  customer = "";
   route: Route | null = null;
+  place = -1;
+  old = false;
   version: number | null = null;
   requestId = "";
   span: Span | null = null;
   error: Error | null = null;
   endedAt = 0;
 
-  constructor(traffic: PlacementTraffic) {
+  constructor(exchange: Exchange, traffic: PlacementTraffic) {
+    this.exchange = exchange;
     this.traffic = traffic;
   }
 
@@ -157,7 +165,7 @@ class Forwarder {
     const { traffic, timeouts } = this.#deps;
     const { client } = exchange;
     traffic.inFlight++;
-    const life = new Life(traffic.unrouted);
+    const life = new Life(exchange, traffic.unrouted);
     try {
       const answering = this.#call(exchange, life);
       if (answering === null) {
@@ -193,7 +201,7 @@ class Forwarder {
 
   /** Sends a request on its way, and answers what waits for the answer's head; null where there is no config. */
   #call(exchange: Exchange, life: Life): Promise<UpstreamConnection> | null {
-    const { active, upstream, timeouts, via } = this.#deps;
+    const { active, upstream, timeouts, via, fence } = this.#deps;
     const head = exchange.read(this.#rules);
     if (head.via !== "" && head.via.includes(via)) {
       throw new RequestError(
@@ -213,8 +221,10 @@ class Forwarder {
       );
     }
     const cell = upstream.cell(route.placement);
+    life.customer = key;
     life.route = route;
     life.version = config.version;
+    fence.add(life);
     life.traffic = cell.traffic;
     life.traffic.inFlight++;
     const text = this.#requestText(exchange, head, { basePath, life });
@@ -271,7 +281,10 @@ class Forwarder {
     const status = exchange.status === 0 ? 499 : exchange.status;
     const milliseconds = life.endedAt - exchange.startedAt;
     life.traffic.request(status, milliseconds / 1000);
-    if (life.route !== null) life.traffic.inFlight--;
+    if (life.route !== null) {
+      life.traffic.inFlight--;
+      this.#deps.fence.remove(life);
+    }
     const { accessLogLevel, accessLog, tracing } = this.#deps;
     if (life.span !== null) tracing!.end(life.span, status, life.error);
     if (

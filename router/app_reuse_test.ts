@@ -1,5 +1,6 @@
 import { equal, match, ok } from "node:assert/strict";
 import { createApp } from "./app.ts";
+import { Fence } from "./fence.ts";
 import { parseTrustedProxies } from "./forwarding.ts";
 import { BODY_BUFFERS, HEAD_BUFFERS } from "./http1/buffers.ts";
 import { PeerTransport } from "./http1/testing.ts";
@@ -34,6 +35,7 @@ class Stage implements Disposable {
         active: () => active,
         upstream: this.upstream,
         traffic: this.traffic,
+        fence: new Fence(() => {}),
         routingKey: { kind: "header", name: "x-routing-key" },
         trusted: parseTrustedProxies([]),
         via: "signalbox",

@@ -1,7 +1,8 @@
 import { logger } from "../shared/log.ts";
 import type { ListenAddress } from "../shared/settings.ts";
-import { activeConfig } from "./active.ts";
+import { type ActiveConfig, activeConfig } from "./active.ts";
 import { type AccessRecord, createApp } from "./app.ts";
+import { Fence, type FenceReport, type OldWork } from "./fence.ts";
 import { Listener } from "./listen/listener.ts";
 import { H2Listener } from "./listen/h2_listener.ts";
 import type { TlsIdentity } from "./listen/tls_identity.ts";
@@ -28,6 +29,8 @@ export interface DataPathOptions {
   readonly threads: number;
   /** The name in `Via` fields, one for all threads. */
   readonly via: string;
+  /** See {@linkcode Fence}. */
+  readonly fence: (report: FenceReport) => void;
 }
 
 /**
@@ -41,6 +44,7 @@ export class DataPath {
   readonly #upstream: Upstream;
   readonly #app: ReturnType<typeof createApp>;
   readonly #threads: number;
+  readonly #fence: Fence;
   #listeners: (Listener | H2Listener)[] = [];
 
   constructor(settings: RouterSettings, options: DataPathOptions) {
@@ -49,6 +53,7 @@ export class DataPath {
     this.#settings = settings;
     this.#sweepInterval = sweepMs(settings);
     const { traffic } = this;
+    this.#fence = new Fence(options.fence);
     this.#upstream = new Upstream({
       traffic,
       connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
@@ -59,6 +64,7 @@ export class DataPath {
       active: activeConfig,
       upstream: this.#upstream,
       traffic,
+      fence: this.#fence,
       routingKey: settings.ROUTER_KEY,
       trusted: settings.ROUTER_TRUSTED_PROXIES,
       via,
@@ -129,10 +135,17 @@ export class DataPath {
     for (const listener of this.#listeners) listener.renew(identity);
   }
 
-  /** Gives up what belongs to placements that a new config no longer names. */
-  retain(endpoints: ReadonlyMap<string, string>): void {
+  /** A config is served from now on: finds what is old under it, and gives up what belongs to placements it no longer names. */
+  served(config: ActiveConfig): void {
+    this.#fence.raise(config);
+    const { endpoints } = config.routes.packed;
     this.#upstream.retain(endpoints);
     this.traffic.retain(endpoints);
+  }
+
+  /** What still runs that the config being served would send elsewhere. */
+  oldWork(): OldWork {
+    return this.#fence.work();
   }
 
   /** Takes no more requests, lets those under way end within `graceMs` milliseconds, and ends the rest. */
@@ -141,6 +154,7 @@ export class DataPath {
       this.#listeners.map((listener) => listener.stop(graceMs)),
     );
     this.#upstream.close();
+    this.#fence.stop();
   }
 }
 

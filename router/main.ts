@@ -22,6 +22,9 @@ import { surviveErrors } from "./uncaught.ts";
 
 const log = logger("main");
 
+/** What else is read at the start. */
+type FromEnvironment = Pick<DataPlaneOptions, "env" | "tls">;
+
 /** Ends the log; lines still pending are written first. */
 let endLog = () => Promise.resolve();
 
@@ -42,7 +45,7 @@ async function main(): Promise<void> {
  * and the process ends.
  */
 async function readEnvironment(): Promise<
-  { settings: RouterSettings } & DataPlaneOptions
+  { settings: RouterSettings } & FromEnvironment
 > {
   const env = Deno.env.toObject();
   const result = readRouterSettings(env);
@@ -85,10 +88,14 @@ async function readEnvironment(): Promise<
 
 async function run(
   settings: RouterSettings,
-  { env, tls }: DataPlaneOptions,
+  { env, tls }: FromEnvironment,
 ): Promise<void> {
-  const data = new DataPlane(settings, { env, tls });
-  const link = new LinkThread({
+  const data = new DataPlane(settings, {
+    env,
+    tls,
+    fence: (report) => link.fence(report),
+  });
+  const link: LinkThread = new LinkThread({
     env,
     serve: (config) => data.serve(config),
     active: activeConfig,
@@ -120,6 +127,7 @@ async function run(
     clock,
     uncaught: () => totals.uncaught + report.uncaught,
     threads: () => data.serving,
+    fence: () => data.fence,
   });
   const admin = createAdminApp({
     metrics: async () => {
@@ -133,6 +141,7 @@ async function run(
         active: activeConfig(),
         link: status,
         saved,
+        fence: data.fence,
         now: clock.now(),
       });
     },

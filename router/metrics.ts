@@ -1,6 +1,7 @@
 import type { Clock } from "../shared/clock.ts";
 import { Metrics, type Sample, SECONDS_BOUNDS } from "../shared/metrics.ts";
 import { activeConfig } from "./active.ts";
+import type { FenceReport } from "./fence.ts";
 import { ageSeconds, isDurable } from "./status.ts";
 import type { LinkReport } from "./threads/link_messages.ts";
 import type { Traffic } from "./traffic.ts";
@@ -14,6 +15,7 @@ export interface MetricSources {
   readonly uncaught: () => number;
   /** How many threads serve. */
   readonly threads: () => number;
+  readonly fence: () => FenceReport | null;
 }
 
 /** The router's metrics (SPEC section 8). Nothing is counted here: all is read when asked for. */
@@ -36,8 +38,19 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 function addConfig(
   metrics: Metrics,
-  { link, clock }: MetricSources,
+  { link, clock, fence }: MetricSources,
 ): void {
+  metrics.gauge({
+    name: "signalbox_router_old_requests",
+    help:
+      "What still runs that the config being served would send elsewhere: requests, and event streams and tunnels.",
+  }, () => {
+    const { requests = 0, streams = 0 } = fence() ?? {};
+    return [
+      { labels: { kind: "request" }, value: requests },
+      { labels: { kind: "stream" }, value: streams },
+    ];
+  });
   metrics.gauge({
     name: "signalbox_router_config_version",
     help:

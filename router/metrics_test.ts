@@ -15,6 +15,7 @@ Deno.test("createMetrics() shows every metric the router promises", async () => 
   const clock = new FakeClock(0, 1_700_000_000_000);
   const traffic = new Traffic();
   const metrics = createMetrics({
+    fence: () => null,
     traffic: () => traffic,
     threads: () => 1,
     link: () => NO_REPORT,

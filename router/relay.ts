@@ -31,6 +31,7 @@ export function relay(
   const { streams } = cell.traffic;
   const start = `HTTP/1.1 ${head.statusText}\r\n${head.fields}${fields}`;
   wire.awaitBytes(Infinity);
+  exchange.streaming = head.status === 101 || head.eventStream;
   if (head.status === 101) {
     exchange.keepAlive = false;
     const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -1,4 +1,5 @@
 import type { ActiveConfig, ConfigSource } from "./active.ts";
+import type { FenceReport } from "./fence.ts";
 import type { LinkStatus } from "./link/status.ts";
 import { isSameHead, type SavedHead } from "./saved_file.ts";
 
@@ -30,6 +31,14 @@ export interface StatusDocument {
   } | null;
   /** Whether the config being served is in the state directory, or needs not be. */
   readonly durable: boolean;
+  /** What still runs that this config would send elsewhere; null while no config is served. */
+  readonly old_work: {
+    /** Without those that stream. */
+    readonly requests: number;
+    /** Event streams and tunnels. */
+    readonly streams: number;
+    readonly oldest_seconds: number;
+  } | null;
 }
 
 /** Puts the status together. `now` is on the monotonic clock, in milliseconds. */
@@ -40,10 +49,11 @@ export function statusDocument(
     readonly link: LinkStatus;
     /** The newest config on the disk. */
     readonly saved: SavedHead | null;
+    readonly fence: FenceReport | null;
     readonly now: number;
   },
 ): StatusDocument {
-  const { id, active, link, saved, now } = options;
+  const { id, active, link, saved, fence, now } = options;
   const rejected = link.lastRejected;
   return {
     id,
@@ -66,6 +76,11 @@ export function statusDocument(
       ? null
       : { ...rejected, at: rfc3339(rejected.at) },
     durable: isDurable(active, saved),
+    old_work: fence === null ? null : {
+      requests: fence.requests,
+      streams: fence.streams,
+      oldest_seconds: fence.oldestMs / 1000,
+    },
   };
 }
 

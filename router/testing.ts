@@ -1,6 +1,7 @@
 import { parseConfigText } from "../shared/config.ts";
 import type { ActiveConfig } from "./active.ts";
 import { type AccessRecord, type AppDeps, createApp } from "./app.ts";
+import { Fence, type FenceReport } from "./fence.ts";
 import { parseTrustedProxies } from "./forwarding.ts";
 import { Listener, type ListenOptions } from "./listen/listener.ts";
 import { packConfig } from "./config/packed_config.ts";
@@ -209,6 +210,9 @@ export class TestRouter implements AsyncDisposable {
   active: ActiveConfig | null;
   readonly log: AccessRecord[] = [];
   readonly traffic: Traffic = new Traffic();
+  /** What the fence has told. */
+  readonly fenceReports: FenceReport[] = [];
+  readonly fence = new Fence((report) => this.fenceReports.push(report));
   readonly upstream: Upstream;
   readonly app: ReturnType<typeof createApp>;
   readonly listener: Listener;
@@ -233,6 +237,7 @@ export class TestRouter implements AsyncDisposable {
       active: () => this.active,
       upstream: this.upstream,
       traffic,
+      fence: this.fence,
       routingKey: { kind: "header", name: "x-routing-key" },
       trusted: parseTrustedProxies([]),
       via: "signalbox",
@@ -263,6 +268,7 @@ export class TestRouter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.listener.stop(0);
     this.upstream.close();
+    this.fence.stop();
   }
 }
 

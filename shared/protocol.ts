@@ -100,14 +100,29 @@ export interface Pong {
   readonly epoch: string | null;
 }
 
-/** No request still running on the router would go elsewhere under this version. */
+/** No request still running on the router would go elsewhere under this version, which it serves. */
 export interface Drained {
   readonly type: "drained";
   readonly version: number;
+  /** Null if it does not say; so with `durable`. */
+  readonly epoch: string | null;
+  /** See {@linkcode Ack.durable}. */
+  readonly durable: boolean | null;
+}
+
+/** What still runs on the router that would go elsewhere under this version, which it serves. */
+export interface Draining extends Omit<Drained, "type"> {
+  readonly type: "draining";
+  /** Without those that stream. */
+  readonly requests: number;
+  /** Event streams and tunnels. */
+  readonly streams: number;
+  /** Since when the oldest of them has run, in milliseconds. */
+  readonly oldest_ms: number;
 }
 
 /** What a router says. */
-export type ToControlPlane = Ack | Pong | Drained;
+export type ToControlPlane = Ack | Pong | Drained | Draining;
 
 /** What came over the wire. Unknown types are to be ignored and counted; malformed ones end the connection. */
 export type Parsed<M> =
@@ -172,7 +187,22 @@ export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
           epoch: fields.text("epoch", EPOCH),
         };
       case "drained":
-        return { type, version: fields.version(1) };
+        return {
+          type,
+          version: fields.version(1),
+          epoch: fields.text("epoch", EPOCH),
+          durable: fields.flag("durable"),
+        };
+      case "draining":
+        return {
+          type,
+          version: fields.version(1),
+          epoch: fields.text("epoch", EPOCH),
+          durable: fields.flag("durable"),
+          requests: fields.whole("requests", 0) ?? 0,
+          streams: fields.whole("streams", 0) ?? 0,
+          oldest_ms: fields.whole("oldest_ms", 0) ?? 0,
+        };
       default:
         return null;
     }

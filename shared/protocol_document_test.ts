@@ -76,6 +76,14 @@ Deno.test("the document names the fields that messages are read for, and no othe
         }),
       ],
       ["#### `pong`", fieldsOf(parseToControlPlane, { type: "pong" })],
+      [
+        "#### `drained`",
+        fieldsOf(parseToControlPlane, { type: "drained", version: 1 }),
+      ],
+      [
+        "#### `draining`",
+        fieldsOf(parseToControlPlane, { type: "draining", version: 1 }),
+      ],
     ] as const
   ) deepEqual(named(heading).sort(), fields, heading);
 });

@@ -146,7 +146,32 @@ Deno.test("parseToControlPlane() reads the draft's messages and ours", () => {
   });
   deepEqual(parseToControlPlane('{"type":"drained","version":1,"more":[]}'), {
     kind: "message",
-    message: { type: "drained", version: 1 },
+    message: { type: "drained", version: 1, epoch: null, durable: null },
+  });
+  const draining = {
+    type: "draining",
+    version: 3,
+    epoch: "e",
+    durable: false,
+    requests: 2,
+    streams: 1,
+    oldest_ms: 70,
+  } as const;
+  deepEqual(parseToControlPlane(encode(draining)), {
+    kind: "message",
+    message: draining,
+  });
+  deepEqual(parseToControlPlane('{"type":"draining","version":1}'), {
+    kind: "message",
+    message: {
+      type: "draining",
+      version: 1,
+      epoch: null,
+      durable: null,
+      requests: 0,
+      streams: 0,
+      oldest_ms: 0,
+    },
   });
 });
 
@@ -228,6 +253,7 @@ Deno.test("parse never throws, whatever comes", () => {
     "config_update",
     "config_begin",
     "drained",
+    "draining",
   ];
   const message = fc.record({
     type: fc.constantFrom(...types),

@@ -13,6 +13,7 @@ import type {
   ROUTER,
   SUMMARY,
   VERSION_INFO,
+  VERSION_ROLLOUT,
 } from "./schemas.ts";
 
 export type Assignment = z.output<typeof ASSIGNMENT>;
@@ -27,6 +28,7 @@ export type Rollout = z.output<typeof ROLLOUT>;
 export type Router = z.output<typeof ROUTER>;
 export type Summary = z.output<typeof SUMMARY>;
 export type VersionInfo = z.output<typeof VERSION_INFO>;
+export type VersionRollout = z.output<typeof VERSION_ROLLOUT>;
 
 /** One problem of several: where in what was sent, and what is wrong there. */
 export interface FieldProblem {

@@ -181,11 +181,11 @@ export class Edits {
     { head, c }: { head: EditHead; c: ApiContext },
   ): Promise<Response | Rest> {
     const { fleet, stopping } = this.#deps;
-    const { waitMs } = head;
-    if (waitMs === null) return editAnswer((await this.#make(plan, head)).body);
+    const { wait } = head;
+    if (wait === null) return editAnswer((await this.#make(plan, head)).body);
     if (this.#waiting >= MAX_WAITING) {
       throw busy(
-        `${MAX_WAITING} edits wait for their rollout already; try again, or without wait=applied. Nothing was changed.`,
+        `${MAX_WAITING} edits wait for their rollout already; try again, or without wait. Nothing was changed.`,
       );
     }
     // Followed from before the commit on, or a router that leaves right after it would be missed.
@@ -204,7 +204,8 @@ export class Edits {
       try {
         const rollout = await this.#wait(
           watch.wait(made.version, {
-            timeoutMs: waitMs,
+            until: wait.until,
+            timeoutMs: wait.ms,
             signal: AbortSignal.any([c.req.raw.signal, stopping]),
           }),
         );

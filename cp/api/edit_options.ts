@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
 import { duration } from "../../shared/settings.ts";
+import type { RolloutGoal } from "../hub/fleet.ts";
 import { checkParameters } from "./check.ts";
 import { ProblemError } from "./problem.ts";
 import { badParameters } from "./parameters.ts";
@@ -18,10 +19,11 @@ export const EDIT_QUERY = z.strictObject({
       description:
         "With true: validates, answers the difference, commits nothing.",
     }),
-  wait: z.enum(["applied"], { error: "must be applied" }).optional().openapi({
-    description:
-      "With applied: answers when every router has answered for this version or a newer one, or the time is up.",
-  }),
+  wait: z.enum(["applied", "drained"], { error: "must be applied or drained" })
+    .optional().openapi({
+      description:
+        "With applied: answers when every router has answered for this version or a newer one, or the time is up. With drained: also when nothing runs any more that the version would send elsewhere.",
+    }),
   timeout: z.string().transform((text, context) => {
     const result = duration().safeParse(text);
     if (result.success && result.data <= MAX_WAIT_MS) return result.data;
@@ -33,7 +35,7 @@ export const EDIT_QUERY = z.strictObject({
     return z.NEVER;
   }).optional().openapi({
     type: "string",
-    description: "How long wait=applied waits, at most 5m.",
+    description: "How long a wait lasts, at most 5m.",
     default: "10s",
     example: "10s",
   }),
@@ -75,8 +77,8 @@ export type IfMatch = "*" | readonly string[];
 /** The options of an edit. */
 export interface EditHead {
   readonly dryRun: boolean;
-  /** How long to wait for the rollout, in milliseconds; null: not at all. */
-  readonly waitMs: number | null;
+  /** What of the rollout to wait for, and how long, in milliseconds; null: for nothing. */
+  readonly wait: { readonly until: RolloutGoal; readonly ms: number } | null;
   readonly ifMatch: IfMatch | null;
   readonly author: string | null;
   readonly message: string | null;
@@ -108,7 +110,7 @@ export function readEditHead(
     throw badParameters("The query", [{
       pointer: "timeout",
       detail:
-        "timeout says how long wait=applied waits, and there is no wait=applied.",
+        "timeout says how long a wait lasts, and there is no wait=applied or wait=drained.",
     }]);
   }
   const author = result.values["x-signalbox-author"] ?? null;
@@ -125,7 +127,9 @@ export function readEditHead(
   }
   return {
     dryRun: query.dry_run === "true",
-    waitMs: query.wait === undefined ? null : query.timeout ?? DEFAULT_WAIT_MS,
+    wait: query.wait === undefined
+      ? null
+      : { until: query.wait, ms: query.timeout ?? DEFAULT_WAIT_MS },
     ifMatch: result.values["if-match"] ?? null,
     author: tokenName ?? author,
     message: result.values["x-signalbox-message"] ?? null,

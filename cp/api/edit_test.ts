@@ -86,8 +86,16 @@ Deno.test("wait=applied answers with the rollout", async () => {
   );
   assert.equal(body.rollout.applied, 3);
   assert.deepEqual(body.rollout.pending, ["r5"]);
-  assert.deepEqual(app.fleet.waits, [{ version: 2, timeoutMs: 250 }]);
+  assert.deepEqual(app.fleet.waits, [
+    { version: 2, timeoutMs: 250, until: "applied" },
+  ]);
   assert.equal(app.fleet.following, 0);
+  await app.call("PUT", "/v1/customers/acme?wait=drained", {
+    body: { placement: "visa" },
+  });
+  assert.deepEqual(app.fleet.waits.slice(1), [
+    { version: 2, timeoutMs: 10_000, until: "drained" },
+  ]);
   await app.call("PUT", "/v1/customers/acme?wait=applied", {
     body: { placement: "none" },
   });

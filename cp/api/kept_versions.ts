@@ -23,7 +23,7 @@ export class KeptVersions {
    */
   async get(number: number): Promise<Version> {
     const version = await this.#get(number);
-    if (version === null) throw await this.#missing(number);
+    if (version === null) throw await this.missing(number);
     this.#recent = [
       version,
       ...this.#recent.filter((each) => each.version !== number),
@@ -58,7 +58,8 @@ export class KeptVersions {
     return await this.#store.get(number);
   }
 
-  async #missing(number: number): Promise<ProblemError> {
+  /** What is answered about a version that cannot be had. */
+  async missing(number: number): Promise<ProblemError> {
     const known = await this.#store.digestOf(number);
     return new ProblemError(
       "not-found",

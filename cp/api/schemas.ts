@@ -76,6 +76,36 @@ export const DIFF = z.strictObject({
   ...DIFF_FIELDS,
 }).openapi("Diff");
 
+const OLD_WORK = {
+  requests: z.int().openapi({ description: "Without those that stream." }),
+  streams: z.int().openapi({ description: "Event streams and tunnels." }),
+  oldest_seconds: z.number().openapi({
+    description: "Since when the oldest of them has run.",
+  }),
+};
+
+/** How far the routers are done with what a version would send elsewhere. */
+const FENCE = z.strictObject({
+  state: z.enum(["drained", "draining", "refused", "unknown"]).openapi({
+    description:
+      "drained: no request runs anywhere that this version would send elsewhere. draining: some do, or a router has yet to answer. refused: waiting changes nothing, and some routers do not serve it. unknown: likewise, and some routers cannot prove that they are done.",
+  }),
+  drained: z.int().openapi({ description: "How many routers have proven it." }),
+  draining: z.array(
+    z.strictObject({ id: z.string(), ...z.object(OLD_WORK).partial().shape }),
+  ).openapi({
+    description:
+      "What runs where that would go elsewhere; without numbers where a router has yet to tell.",
+  }),
+  unknown: z.array(z.strictObject({
+    id: z.string(),
+    reason: z.enum(["disconnected", "not_durable", "cannot_tell"]).openapi({
+      description:
+        "disconnected: it may still run, on whatever it had. not_durable: it could come back with an older version. cannot_tell: it does not have the feature drained.",
+    }),
+  })),
+});
+
 export const ROLLOUT = z.strictObject({
   applied: z.int().openapi({
     description: "How many routers serve this version or a newer one.",
@@ -84,8 +114,16 @@ export const ROLLOUT = z.strictObject({
   pending: z.array(z.string()),
   gone: z.array(z.string()),
   conflict: z.array(z.string()),
+  ...FENCE.partial().shape,
   waited_ms: z.number(),
 }).openapi("Rollout");
+
+export const VERSION_ROLLOUT = z.strictObject({
+  version: z.int(),
+  epoch: z.string(),
+  ...ROLLOUT.shape,
+  ...FENCE.shape,
+}).openapi("VersionRollout");
 
 export const EDIT_ANSWER = z.strictObject({
   version: version(),
@@ -155,6 +193,10 @@ export const ROUTER = z.strictObject({
   applied_at: time().nullable().openapi({
     description:
       "When it applied what it serves; null where that was before it connected.",
+  }),
+  old_work: z.strictObject(OLD_WORK).nullable().openapi({
+    description:
+      "What still runs on it that the version it serves would send elsewhere; null where it has not told.",
   }),
   status: z.enum([
     "current",

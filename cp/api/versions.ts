@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import type { Fleet } from "../hub/fleet.ts";
 import type { VersionStore } from "../store/store.ts";
 import { versionAnswer, versionInfo } from "./config.ts";
 import { ConfigDiff } from "./config_diff.ts";
@@ -8,7 +9,7 @@ import type { KeptVersions } from "./kept_versions.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
-import { DIFF, VERSION, VERSION_INFO } from "./schemas.ts";
+import { DIFF, VERSION, VERSION_INFO, VERSION_ROLLOUT } from "./schemas.ts";
 
 const PATH = "/v1/versions/{n}";
 
@@ -26,12 +27,13 @@ export function addVersionCalls(
   routes: Routes,
   options: {
     store: VersionStore;
+    fleet: Fleet;
     kept: KeptVersions;
     large: LargeAnswers;
     edits: Edits;
   },
 ): void {
-  const { store, kept, large, edits } = options;
+  const { store, fleet, kept, large, edits } = options;
 
   routes.add({
     method: "get",
@@ -110,6 +112,25 @@ export function addVersionCalls(
         return answer({ from: number, to: n, summary, ...page });
       }),
   );
+
+  routes.add({
+    method: "get",
+    path: `${PATH}/rollout`,
+    summary: "How far a version, or a newer one, has come",
+    description:
+      "Which routers serve it, and what still runs on them that it would send elsewhere.",
+    params: NUMBER,
+    query: z.strictObject({}),
+    answers: {
+      200: { description: "As of now.", schema: VERSION_ROLLOUT },
+    },
+    problems: [404, 503],
+  }, async ({ params: { n } }) => {
+    const recorded = await store.digestOf(n);
+    if (recorded === null) throw await kept.missing(n);
+    const version = { version: n, epoch: recorded.epoch };
+    return answer({ ...version, ...await fleet.rollout(version) });
+  });
 
   edits.add({
     method: "post",

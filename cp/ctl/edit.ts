@@ -1,6 +1,6 @@
 import type { Diff, EditAnswer, Rollout } from "../api/answers.ts";
 import { linesOf, summaryText } from "../ui/page/summary.ts";
-import { counted, milliseconds } from "../ui/page/text.ts";
+import { counted, milliseconds, oldWorkText } from "../ui/page/text.ts";
 import type { Client } from "./client.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { RolloutProgress } from "./rollout_progress.ts";
@@ -22,6 +22,8 @@ export interface EditOptions {
   readonly message?: string;
   readonly dryRun?: boolean;
   readonly wait?: boolean;
+  /** Waits as well until nothing runs any more that the edit would send elsewhere. */
+  readonly drained?: boolean;
   readonly timeout?: string;
   /** Commits only if this is the committed version. */
   readonly ifVersion?: number;
@@ -42,13 +44,18 @@ export async function sendEdit(
   options: EditOptions,
 ): Promise<EditAnswer> {
   const { client } = context;
+  const goal = options.drained
+    ? "drained"
+    : options.wait
+    ? "applied"
+    : undefined;
   const send = () =>
     client.call<EditAnswer>(path, {
       method,
       query: {
         dry_run: options.dryRun ? "true" : undefined,
-        wait: options.wait ? "applied" : undefined,
-        timeout: options.wait ? options.timeout : undefined,
+        wait: goal,
+        timeout: goal === undefined ? undefined : options.timeout,
       },
       headers: {
         "if-match": options.ifVersion === undefined
@@ -61,7 +68,7 @@ export async function sendEdit(
       ...(type === undefined ? {} : { type }),
       signal: context.signal,
     });
-  if (!options.wait || options.dryRun) return await send();
+  if (goal === undefined || options.dryRun) return await send();
   await using progress = await RolloutProgress.start(context);
   const answer = await send();
   progress.end();
@@ -102,22 +109,30 @@ export function tellEdit(
   }
   if (rollout === undefined) return EXIT.done;
   if (!json) tellRollout(terminal, version, rollout);
-  if (rollout.rejected.length > 0 || rollout.conflict.length > 0) {
-    return EXIT.failed;
-  }
-  return rollout.pending.length > 0 ? EXIT.timedOut : EXIT.done;
+  return endOf(rollout);
+}
+
+/** What a command ends with that has waited for a rollout. */
+export function endOf(
+  { rejected, pending, conflict, state }: Rollout,
+): ExitCode {
+  if (rejected.length > 0 || conflict.length > 0) return EXIT.failed;
+  if (pending.length > 0 || state === "draining") return EXIT.timedOut;
+  return state === "unknown" ? EXIT.failed : EXIT.done;
 }
 
 const MAX_NAMES = 10;
 
-function tellRollout(
+/** Tells how far a version has come. */
+export function tellRollout(
   terminal: Terminal,
   version: number,
-  { applied, rejected, pending, gone, conflict, waited_ms }: Rollout,
+  rollout: Rollout,
 ): void {
+  const { applied, rejected, pending, gone, conflict, waited_ms } = rollout;
   const total = applied + rejected.length + pending.length + conflict.length +
     gone.length;
-  const after = milliseconds(waited_ms);
+  const after = waited_ms === 0 ? "" : `, after ${milliseconds(waited_ms)}`;
   if (total === 0) {
     terminal.out("No router is connected; each gets it when it comes.");
   } else if (applied === total) {
@@ -126,13 +141,13 @@ function tellRollout(
       "green",
       `${counted(applied, "router")} ${
         applied === 1 ? "serves" : "serve"
-      } version ${version}, after ${after}.`,
+      } version ${version}${after}.`,
     ));
   } else {
     terminal.out(
       `${applied} of ${
         counted(total, "router")
-      } serve version ${version}, after ${after}.`,
+      } serve version ${version}${after}.`,
     );
   }
   for (const { id, error } of rejected) {
@@ -155,6 +170,45 @@ function tellRollout(
         `  ${what}: ${ids.slice(0, MAX_NAMES).join(", ")}${more}`,
       ),
     );
+  }
+  tellFence(terminal, rollout);
+}
+
+/** What each state of a fence means. */
+const FENCE = {
+  drained: ["green", "Drained: no request runs on what was before."],
+  draining: ["yellow", "Not drained yet: requests run on what was before."],
+  refused: ["red", "Not drained: not every router serves this version."],
+  unknown: ["yellow", "Drained as far as can be told."],
+} as const;
+
+const REASONS = {
+  disconnected:
+    "is not connected; it may still run, on what it had. If it is no more: forget it",
+  not_durable: "could come back with what was before: it is not on its disk",
+  cannot_tell: "does not tell what it runs",
+} as const;
+
+function tellFence(
+  terminal: Terminal,
+  { state, draining = [], unknown = [] }: Rollout,
+): void {
+  if (state === undefined) return;
+  const [style, text] = FENCE[state];
+  terminal.out(styled(terminal, style, text));
+  const lines = [
+    ...draining.map(({ id, requests, streams = 0, oldest_seconds = 0 }) =>
+      requests === undefined
+        ? `${id} has yet to tell`
+        : `${id} runs ${oldWorkText({ requests, streams, oldest_seconds })}`
+    ),
+    ...unknown.map(({ id, reason }) => `${id} ${REASONS[reason]}`),
+  ];
+  for (const line of lines.slice(0, MAX_NAMES)) {
+    terminal.out(styled(terminal, "yellow", `  ${line}`));
+  }
+  if (lines.length > MAX_NAMES) {
+    terminal.out(`  and ${counted(lines.length - MAX_NAMES, "more router")}`);
   }
 }
 

@@ -1,4 +1,5 @@
-import type { Router, VersionInfo } from "../api/answers.ts";
+import type { Router, VersionInfo, VersionRollout } from "../api/answers.ts";
+import { path } from "../ui/page/path.ts";
 import { count, counted, span } from "../ui/page/text.ts";
 import {
   ABOUT,
@@ -7,7 +8,7 @@ import {
   tally,
   worstFirst,
 } from "../ui/page/trouble.ts";
-import type { Context } from "./edit.ts";
+import { type Context, endOf, tellRollout } from "./edit.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { writeTable } from "./table.ts";
 import { type Style, styled, type Terminal } from "./terminal.ts";
@@ -151,6 +152,22 @@ function writeAdvice(terminal: Terminal, troubled: readonly Router[]): void {
     terminal.out("");
     terminal.out(styled(terminal, "bold", name) + `: ${means}. ${advice}`);
   }
+}
+
+/** How far a version, or the committed one, has come. */
+export async function rollout(
+  { client, terminal, json, signal }: Context,
+  version: number | undefined,
+): Promise<ExitCode> {
+  const head = version ??
+    (await client.call<FleetList>("/v1/routers", { signal })).version;
+  const answer = await client.call<VersionRollout>(
+    path`/v1/versions/${head}/rollout`,
+    { signal },
+  );
+  if (json) terminal.out(JSON.stringify(answer, null, 2));
+  else tellRollout(terminal, head, answer);
+  return endOf(answer);
 }
 
 /** Shows the fleet again whenever something happens to it, until it is interrupted. */

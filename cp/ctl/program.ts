@@ -12,7 +12,7 @@ import { addCompletions } from "./completions.ts";
 import type { ConfigFormat } from "./config_file.ts";
 import { type Context, edit, type EditOptions } from "./edit.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";
-import { status, type StatusOptions } from "./fleet_commands.ts";
+import { rollout, status, type StatusOptions } from "./fleet_commands.ts";
 import {
   diff,
   events,
@@ -191,6 +191,15 @@ function addReading(program: Command, does: Does, around: Surroundings): void {
     .action(
       does((context, options: { limit: number }) => history(context, options)),
     );
+  program.command("rollout").addArgument(
+    new Argument("[version]", "the committed one if not given").argParser(
+      version,
+    ),
+  )
+    .description(
+      "how far a version has come, and what still runs on what was before",
+    )
+    .action(does((context, version?: number) => rollout(context, version)));
   program.command("diff")
     .description("what differs between two versions")
     .addArgument(new Argument("<from>").argParser(version))
@@ -404,7 +413,11 @@ function asEdit(command: Command): Command {
     .option("--author <name>", "who; kept with the version")
     .option("-n, --dry-run", "show the difference, change nothing")
     .option("--wait", "until every router has answered, or the time is up")
-    .option("--timeout <time>", "how long --wait waits", "10s")
+    .option(
+      "--drained",
+      "as --wait, and until nothing runs any more on what was before",
+    )
+    .option("--timeout <time>", "how long to wait", "10s")
     .option("--if-version <n>", "only if this version is committed", version);
 }
 

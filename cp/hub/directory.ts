@@ -96,6 +96,7 @@ export class Directory {
     const view = this.view(newest);
     return recordOf(view, {
       about: aboutOf(view.status, stateOf(newest)),
+      oldWork: stateOf(newest).oldWork,
       controlPlane: this.controlPlane,
       liveUntil,
     });
@@ -105,7 +106,11 @@ export class Directory {
   answers(id: string, awaited: Awaited): readonly Answer[] {
     const epoch = this.#source.standing?.head.epoch ?? awaited.epoch;
     return this.withId(id).map((connection) =>
-      answerOf(stateOf(connection), { awaited, epoch })
+      answerOf(stateOf(connection), {
+        awaited,
+        epoch,
+        tells: connection.features.includes("drained"),
+      })
     );
   }
 

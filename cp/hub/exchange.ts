@@ -68,6 +68,8 @@ export interface ExchangeOptions {
   readonly stats: HubStats;
   readonly propagation: Propagation;
   readonly hears: ExchangeListener;
+  /** Whether no other process uses the store. */
+  readonly exclusive: boolean;
 }
 
 /**
@@ -86,6 +88,7 @@ export class Exchange {
   readonly #stats: HubStats;
   readonly #propagation: Propagation;
   readonly #hears: ExchangeListener;
+  readonly #exclusive: boolean;
   readonly #reporter: Reporter;
   readonly #rejections = new Rejections();
   readonly #traces = PushTraces.open();
@@ -108,6 +111,7 @@ export class Exchange {
     this.#stats = options.stats;
     this.#propagation = options.propagation;
     this.#hears = options.hears;
+    this.#exclusive = options.exclusive;
     this.#reporter = new Reporter(options.log, options.stats);
   }
 
@@ -338,8 +342,20 @@ export class Exchange {
         this.#judgement.judge(connection);
         this.#moved(connection);
         return;
-      case "drained":
-        this.#stats.drained++;
+      case "saved":
+        this.#moved(connection);
+        return;
+      case "fence":
+        if (effect.drained) this.#stats.drained++;
+        // While old work runs it is told of each second, which nobody needs to find in the store of this process.
+        if (effect.drained || !this.#exclusive) this.#moved(connection);
+        else this.#hears.change(connection.id);
+        if (effect.mattered) {
+          this.#hears.event(
+            effect.drained ? "drained" : "draining",
+            this.#directory.view(connection),
+          );
+        }
         return;
       case "unknown":
       case "unsolicited":
@@ -470,6 +486,7 @@ export class Exchange {
       else {
         const record = recordOf(gone, {
           about: null,
+          oldWork: null,
           controlPlane: this.#directory.controlPlane,
           liveUntil: gone.gone_since!,
         });

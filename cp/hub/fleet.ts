@@ -1,4 +1,5 @@
 import type { Head, Version } from "../store/store.ts";
+import type { UnknownReason } from "./fence.ts";
 import type { VersionPropagation } from "./propagation.ts";
 
 /** How a router stands to the committed version. */
@@ -17,6 +18,16 @@ export type RouterStatus =
   | "conflict"
   /** It is not connected. */
   | "gone";
+
+/** What still runs on a router, and would go elsewhere under the version it serves. */
+export interface OldWorkView {
+  /** Without those that stream. */
+  readonly requests: number;
+  /** Event streams and tunnels. */
+  readonly streams: number;
+  /** Since when the oldest of them has run. */
+  readonly oldest_seconds: number;
+}
 
 /** A router as the API shows it. Times are RFC 3339. */
 export interface RouterView {
@@ -38,6 +49,8 @@ export interface RouterView {
   readonly durable: boolean | null;
   /** When it applied what it serves; null where that was before anybody heard of it. */
   readonly applied_at: string | null;
+  /** Null where it has not told. */
+  readonly old_work: OldWorkView | null;
   readonly status: RouterStatus;
   /** Why it rejected, or what else keeps it from being current. */
   readonly error: string | null;
@@ -49,8 +62,27 @@ export interface RouterView {
   readonly control_plane: string;
 }
 
+/** How far the routers are done with what a version would send elsewhere (SPEC section 5, `?wait=drained`). */
+export interface FenceRollout {
+  /**
+   * `drained`: no request runs anywhere that this version would send elsewhere. `draining`: some do, or a router has yet
+   * to answer. `refused`: nothing is left to wait for, but some routers do not serve the version. `unknown`: likewise, but
+   * some routers cannot prove that they are done.
+   */
+  readonly state: "drained" | "draining" | "refused" | "unknown";
+  /** How many routers have proven it. */
+  readonly drained: number;
+  /** What runs where; without numbers where a router has yet to tell. */
+  readonly draining:
+    readonly ({ readonly id: string } & Partial<OldWorkView>)[];
+  readonly unknown: readonly {
+    readonly id: string;
+    readonly reason: UnknownReason;
+  }[];
+}
+
 /** How far a version has come (SPEC section 5, `?wait=applied`). */
-export interface Rollout {
+export interface Rollout extends Partial<FenceRollout> {
   /** How many routers serve this version or a newer one. */
   readonly applied: number;
   readonly rejected: readonly { readonly id: string; readonly error: string }[];
@@ -62,12 +94,23 @@ export interface Rollout {
   readonly waited_ms: number;
 }
 
+/** What a wait for a rollout is for. */
+export type RolloutGoal = "applied" | "drained";
+
 /** Follows routers from before a commit on, so that none is missed that leaves right after it. */
 export interface RolloutWatch {
-  /** Waits until every router has answered for this version or a newer one, or the time is up. */
+  /**
+   * Waits until every router has answered for this version or a newer one, or the time is up; where it waits `until`
+   * they are drained, also until nothing runs any more that the version would send elsewhere.
+   */
   wait(
     version: Pick<Version, "version" | "epoch">,
-    options: { timeoutMs: number; signal?: AbortSignal },
+    options: {
+      timeoutMs: number;
+      signal?: AbortSignal;
+      /** @default {"applied"} */
+      until?: RolloutGoal;
+    },
   ): Promise<Rollout>;
   /** Ends following; also after `wait`. */
   end(): void;
@@ -82,6 +125,10 @@ export interface FleetEvent {
     | "unanswered"
     | "too_large"
     | "conflict"
+    /** Requests run on it that the version it serves would send elsewhere; told again each second. */
+    | "draining"
+    /** None does any more. */
+    | "drained"
     | "gone";
   readonly router: RouterView;
 }
@@ -110,6 +157,8 @@ export interface Fleet {
   conflicts(): ConflictSummary | Promise<ConflictSummary>;
   /** Starts following; call it before the commit. */
   follow(): RolloutWatch;
+  /** How far a version, or a newer one, has come by now, and how far its routers are drained. */
+  rollout(version: Pick<Version, "version" | "epoch">): Promise<Rollout>;
   /** How fast the newest versions reached the routers connected here, the newest first. */
   propagation(limit: number): VersionPropagation[];
   /** Hears of every event until the answered function is called. A listener must not throw. */

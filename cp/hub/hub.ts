@@ -8,6 +8,7 @@ import type {
   ConflictSummary,
   Fleet,
   FleetEvent,
+  Rollout,
   RolloutWatch,
   RouterView,
 } from "./fleet.ts";
@@ -15,7 +16,12 @@ import type { HubOptions } from "./hub_options.ts";
 import { Judgement } from "./judgement.ts";
 import { Pacer, PACER_LIMITS } from "./pacer.ts";
 import { type Refusal, Refusals } from "./refusals.ts";
-import { answerOfRecord, RolloutFollower } from "./rollout.ts";
+import {
+  answerOfRecord,
+  type Awaited,
+  type OtherRouters,
+  RolloutFollower,
+} from "./rollout.ts";
 import { Propagation, type VersionPropagation } from "./propagation.ts";
 import { Roster } from "./roster.ts";
 import { SESSION_RULES } from "./session.ts";
@@ -119,6 +125,7 @@ export class Hub implements Fleet {
       roster: this.#roster,
       stats: this.#stats,
       propagation: this.#propagation,
+      exclusive: options.exclusive,
       hears: {
         change: (id) => this.#notice(id),
         event: (kind, router) => this.#tell(kind, router),
@@ -232,7 +239,7 @@ export class Hub implements Fleet {
   }
 
   async conflicts(): Promise<ConflictSummary> {
-    const elsewhere = await this.#elsewhere();
+    const { elsewhere } = await this.#others();
     return this.#directory.conflicts(
       elsewhere.filter(({ id, status }) =>
         !this.#directory.hasId(id) && parseStatus(status).status === "conflict"
@@ -241,10 +248,14 @@ export class Hub implements Fleet {
   }
 
   follow(): RolloutWatch {
+    return this.#follow();
+  }
+
+  #follow(): RolloutFollower {
     const follower = new RolloutFollower({
       ids: () => this.#directory.ids(),
       answers: (id, awaited) => this.#directory.answers(id, awaited),
-      elsewhere: () => this.#elsewhere(),
+      others: () => this.#others(),
       answerElsewhere: (record, awaited) =>
         answerOfRecord(record, {
           awaited,
@@ -258,6 +269,15 @@ export class Hub implements Fleet {
     return follower;
   }
 
+  async rollout(version: Awaited): Promise<Rollout> {
+    const follower = this.#follow();
+    try {
+      return await follower.now(version);
+    } finally {
+      follower.end();
+    }
+  }
+
   propagation(limit: number): VersionPropagation[] {
     return this.#propagation.newest(limit);
   }
@@ -267,10 +287,15 @@ export class Hub implements Fleet {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The records of routers connected to other control planes. */
-  async #elsewhere(): Promise<RouterRecord[]> {
-    const records = await this.#roster.records();
-    return records.filter((record) => this.#roster.isElsewhere(record));
+  /** The records of routers connected to other control planes, and the ids of those that are connected nowhere. */
+  async #others(): Promise<OtherRouters> {
+    const elsewhere: RouterRecord[] = [];
+    const gone: string[] = [];
+    for (const record of await this.#roster.records()) {
+      if (this.#roster.isElsewhere(record)) elsewhere.push(record);
+      else if (!this.#directory.hasId(record.id)) gone.push(record.id);
+    }
+    return { elsewhere, gone };
   }
 
   async #stop(): Promise<void> {

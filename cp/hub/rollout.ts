@@ -1,6 +1,12 @@
 import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
-import type { Rollout, RolloutWatch } from "./fleet.ts";
+import {
+  type FenceAnswer,
+  fenceAnswer,
+  FenceTally,
+  mayChange,
+} from "./fence.ts";
+import type { Rollout, RolloutGoal, RolloutWatch } from "./fleet.ts";
 import { type OpenSession, TOO_LARGE } from "./session.ts";
 import { parseStatus } from "./view.ts";
 
@@ -12,7 +18,7 @@ export interface Awaited {
 
 /** How a router has answered for a version or a newer one. */
 export type Answer =
-  | { readonly kind: "applied" }
+  | { readonly kind: "applied"; readonly fence: FenceAnswer }
   | { readonly kind: "rejected"; readonly error: string }
   | { readonly kind: "pending" }
   | { readonly kind: "conflict" };
@@ -24,9 +30,15 @@ export type Answer =
  */
 export function answerOf(
   session: OpenSession,
-  { awaited, epoch }: { awaited: Awaited; epoch: string },
+  options: {
+    awaited: Awaited;
+    epoch: string;
+    /** Whether the router tells of its old work. */
+    tells: boolean;
+  },
 ): Answer {
-  const { served, want, rejected, push } = session;
+  const { awaited, epoch, tells } = options;
+  const { served, want, rejected, push, oldWork } = session;
   const covers = (name: { version: number | null; epoch: string | null }) =>
     name.version !== null && name.version >= awaited.version &&
     (name.epoch === awaited.epoch || name.epoch === epoch);
@@ -36,7 +48,12 @@ export function answerOf(
   }
   // What it announced may be of another history.
   if (want.kind === "undecided") return { kind: "pending" };
-  if (served.digest !== null && covers(served)) return { kind: "applied" };
+  if (served.digest !== null && covers(served)) {
+    return {
+      kind: "applied",
+      fence: fenceAnswer({ ...served, oldWork, tells }),
+    };
+  }
   if (rejected !== null && covers(rejected)) {
     return { kind: "rejected", error: rejected.error };
   }
@@ -59,11 +76,23 @@ export function answerOfRecord(
     const judged = about !== null && covers(about);
     return { kind: judged ? "conflict" : "pending" };
   }
-  if (record.digest !== null && covers(record)) return { kind: "applied" };
+  if (record.digest !== null && covers(record)) {
+    // Who can tell of old work does so as soon as it connects.
+    const tells = record.oldWork !== null;
+    return { kind: "applied", fence: fenceAnswer({ ...record, tells }) };
+  }
   if (status === "rejected" && about !== null && covers(about)) {
     return { kind: "rejected", error: record.error ?? "It gave no reason." };
   }
   return { kind: "pending" };
+}
+
+/** Routers that are not connected here. */
+export interface OtherRouters {
+  /** Those connected to other control planes of the store. */
+  readonly elsewhere: readonly RouterRecord[];
+  /** The ids of those that are connected nowhere. */
+  readonly gone: readonly string[];
 }
 
 /** What a rollout sees of the routers. */
@@ -72,8 +101,8 @@ export interface RolloutSource {
   ids(): Iterable<string>;
   /** The answers of the connections with this id; none if it is not connected here. */
   answers(id: string, awaited: Awaited): readonly Answer[];
-  /** The records of routers connected to other control planes of the store. */
-  elsewhere(): Promise<readonly RouterRecord[]>;
+  /** The roster's routers that are not connected here. */
+  others(): Promise<OtherRouters>;
   /** The answer of such a router. */
   answerElsewhere(record: RouterRecord, awaited: Awaited): Answer;
 }
@@ -87,7 +116,7 @@ export class RolloutFollower implements RolloutWatch {
   readonly #clock: Clock;
   readonly #ended: () => void;
   readonly #followed: Set<string>;
-  readonly #beginning: Promise<readonly RouterRecord[]>;
+  readonly #beginning: Promise<OtherRouters>;
   readonly #waiters = new Set<Waiter>();
   #over = false;
 
@@ -100,7 +129,7 @@ export class RolloutFollower implements RolloutWatch {
     this.#clock = options.clock;
     this.#ended = options.ended;
     this.#followed = new Set(source.ids());
-    this.#beginning = source.elsewhere();
+    this.#beginning = source.others();
   }
 
   /** Something about the routers with this id has changed: connected, gone, answered or judged. */
@@ -111,14 +140,11 @@ export class RolloutFollower implements RolloutWatch {
 
   async wait(
     version: Awaited,
-    options: { timeoutMs: number; signal?: AbortSignal },
+    options: { timeoutMs: number; signal?: AbortSignal; until?: RolloutGoal },
   ): Promise<Rollout> {
     const began = this.#clock.now();
     const { signal } = options;
-    const waiter = new Waiter(this.#source, {
-      awaited: { version: version.version, epoch: version.epoch },
-      followed: this.#followed,
-    });
+    const waiter = this.#waiter(version, options.until ?? "applied");
     this.#waiters.add(waiter);
     const cancelTimeout = this.#clock.after(
       options.timeoutMs,
@@ -129,10 +155,10 @@ export class RolloutFollower implements RolloutWatch {
     if (signal?.aborted || this.#over) waiter.end();
     let cancelPoll = () => {};
     try {
-      const nobody = waiter.over.then(() => []);
+      const nobody = waiter.over.then(() => ({ elsewhere: [], gone: [] }));
       waiter.see(await Promise.race([this.#beginning, nobody]));
       const poll = async () => {
-        waiter.see(await this.#source.elsewhere());
+        waiter.see(await this.#source.others());
         pollLater();
       };
       const pollLater = () => {
@@ -153,6 +179,21 @@ export class RolloutFollower implements RolloutWatch {
     }
   }
 
+  /** How far the version has come by now. */
+  async now(version: Awaited): Promise<Rollout> {
+    const waiter = this.#waiter(version, "drained");
+    waiter.see(await this.#beginning);
+    return { ...waiter.result(), waited_ms: 0 };
+  }
+
+  #waiter({ version, epoch }: Awaited, goal: RolloutGoal): Waiter {
+    return new Waiter(this.#source, {
+      awaited: { version, epoch },
+      goal,
+      followed: this.#followed,
+    });
+  }
+
   end(): void {
     this.#over = true;
     for (const waiter of this.#waiters) waiter.end();
@@ -168,6 +209,9 @@ class Waiter {
   readonly #source: RolloutSource;
   readonly #awaited: Awaited;
   readonly #followed: ReadonlySet<string>;
+  readonly #goal: RolloutGoal;
+  /** Routers of the roster that were connected nowhere when it was read. */
+  #gone: readonly string[] = [];
   readonly #open = new Set<string>();
   /** Routers seen at other control planes, with their newest record; null once it is no longer live. */
   readonly #elsewhere = new Map<string, RouterRecord | null>();
@@ -176,8 +220,13 @@ class Waiter {
 
   constructor(
     source: RolloutSource,
-    options: { awaited: Awaited; followed: ReadonlySet<string> },
+    options: {
+      awaited: Awaited;
+      goal: RolloutGoal;
+      followed: ReadonlySet<string>;
+    },
   ) {
+    this.#goal = options.goal;
     this.#source = source;
     this.#awaited = options.awaited;
     this.#followed = options.followed;
@@ -200,10 +249,11 @@ class Waiter {
     this.#check();
   }
 
-  /** What the roster lists of other control planes' routers now. */
-  see(records: readonly RouterRecord[]): void {
+  /** What the roster lists of routers that are not connected here. */
+  see({ elsewhere, gone }: OtherRouters): void {
     for (const id of this.#elsewhere.keys()) this.#elsewhere.set(id, null);
-    for (const record of records) this.#elsewhere.set(record.id, record);
+    for (const record of elsewhere) this.#elsewhere.set(record.id, record);
+    this.#gone = gone;
     if (!this.#begun) return;
     for (const id of this.#elsewhere.keys()) this.#look(id);
     this.#check();
@@ -212,10 +262,11 @@ class Waiter {
   end(): void {
     if (this.ended) return;
     this.ended = true;
-    this.#resolve(this.#result());
+    this.#resolve(this.result());
   }
 
-  #result(): Omit<Rollout, "waited_ms"> {
+  result(): Omit<Rollout, "waited_ms"> {
+    const tally = new FenceTally();
     let applied = 0;
     const rejected: { id: string; error: string }[] = [];
     const pending: string[] = [];
@@ -223,11 +274,15 @@ class Waiter {
     const conflict: string[] = [];
     for (const id of [...this.#ids()].sort()) {
       const answers = this.#answers(id);
-      if (answers.length === 0) gone.push(id);
+      if (answers.length === 0) {
+        gone.push(id);
+        tally.add(id, { kind: "unknown", reason: "disconnected" });
+      }
       for (const answer of answers) {
         switch (answer.kind) {
           case "applied":
             applied++;
+            tally.add(id, answer.fence);
             break;
           case "rejected":
             rejected.push({ id, error: answer.error });
@@ -243,13 +298,18 @@ class Waiter {
         }
       }
     }
-    return { applied, rejected, pending, gone, conflict };
+    const answered = { applied, rejected, pending, gone, conflict };
+    return this.#goal === "applied"
+      ? answered
+      : { ...answered, ...tally.result(answered) };
   }
 
   #ids(): ReadonlySet<string> {
-    return this.#elsewhere.size === 0
+    // Who is gone for long owes no answer, but may still run on what was before.
+    const gone = this.#goal === "drained" ? this.#gone : [];
+    return this.#elsewhere.size + gone.length === 0
       ? this.#followed
-      : new Set([...this.#followed, ...this.#elsewhere.keys()]);
+      : new Set([...this.#followed, ...this.#elsewhere.keys(), ...gone]);
   }
 
   #answers(id: string): readonly Answer[] {
@@ -260,7 +320,11 @@ class Waiter {
   }
 
   #look(id: string): void {
-    const pending = this.#answers(id).some(({ kind }) => kind === "pending");
+    const pending = this.#answers(id).some((answer) =>
+      answer.kind === "pending" ||
+      (this.#goal === "drained" && answer.kind === "applied" &&
+        mayChange(answer.fence))
+    );
     if (pending) this.#open.add(id);
     else this.#open.delete(id);
   }

@@ -156,6 +156,105 @@ Deno.test("wait() does not wait for who is gone, but counts who comes back", asy
   following.end();
 });
 
+Deno.test("wait() for drained answers once nothing old runs on any router", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const features = ["drained"];
+  const one = await rig.connect({ id: "one", features });
+  const two = await rig.connect({ id: "two", features });
+  one.apply(1);
+  two.apply(1);
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const seen = watch(
+    following.wait(version, { timeoutMs: 10_000, until: "drained" }),
+  );
+  await rig.clock.advance(10);
+  const ack = { type: "ack", version: 2, status: "applied" };
+  one.say({ ...ack, durable: true });
+  two.say({ ...ack, durable: true });
+  one.say({ type: "drained", version: 2 });
+  two.say({ type: "draining", version: 2, streams: 3, oldest_ms: 1500 });
+  await settle();
+  assert.equal(seen(), null);
+  const { draining, state } = await rig.hub.rollout(version);
+  assert.deepEqual([state, draining], ["draining", [
+    { id: "two", requests: 0, streams: 3, oldest_seconds: 1.5 },
+  ]]);
+  two.say({ type: "drained", version: 2 });
+  await settle();
+  assert.deepEqual(seen(), {
+    applied: 2,
+    ...NOBODY,
+    state: "drained",
+    drained: 2,
+    draining: [],
+    unknown: [],
+    waited_ms: 10,
+  });
+  following.end();
+});
+
+Deno.test("wait() for drained never says so of who cannot prove it", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const features = ["drained"];
+  const ack = { type: "ack", version: 2, status: "applied" };
+  const drained = { type: "drained", version: 2 };
+  const lost = await rig.connect({ id: "lost", features });
+  lost.apply(1);
+  lost.link.closed();
+  const draft = await rig.connect({ id: "draft" });
+  const unsaved = await rig.connect({ id: "unsaved", features });
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  const seen = watch(
+    following.wait(version, { timeoutMs: 1_000, until: "drained" }),
+  );
+  for (const router of [draft, unsaved]) router.apply(1);
+  await rig.clock.advance(10);
+  draft.say({ ...ack, durable: true });
+  unsaved.say({ ...ack, durable: false });
+  unsaved.say(drained);
+  await settle();
+  assert.equal(seen(), null);
+  await rig.clock.advance(1_000);
+  assert.equal(seen()?.state, "unknown");
+  assert.deepEqual(seen()?.unknown, [
+    { id: "draft", reason: "cannot_tell" },
+    { id: "lost", reason: "disconnected" },
+    { id: "unsaved", reason: "not_durable" },
+  ]);
+  // It reaches its disk late.
+  const again = watch(
+    following.wait(version, { timeoutMs: 1_000, until: "drained" }),
+  );
+  await settle();
+  unsaved.say({ ...ack, durable: true });
+  await settle();
+  assert.deepEqual(again()?.unknown?.map(({ id }) => id), ["draft", "lost"]);
+  assert.equal(again()?.drained, 1);
+  assert.equal(again()?.state, "unknown");
+  following.end();
+});
+
+Deno.test("wait() for drained tells who refused, and who has yet to tell", async () => {
+  await using rig = await Rig.started();
+  const features = ["drained"];
+  const refusing = await rig.connect({ id: "refusing", features });
+  const silent = await rig.connect({ id: "silent", features });
+  const following = rig.hub.follow();
+  const version = await rig.commit();
+  await rig.clock.advance(2);
+  refusing.say({ type: "ack", version: 1, status: "rejected", error: "no" });
+  silent.say({ type: "ack", version: 1, status: "applied", durable: true });
+  const rollout = await rig.hub.rollout(version);
+  assert.deepEqual([rollout.state, rollout.draining], ["draining", [
+    { id: "silent" },
+  ]]);
+  silent.say({ type: "drained", version: 1 });
+  assert.equal((await rig.hub.rollout(version)).state, "refused");
+  following.end();
+});
+
 Deno.test("wait() ends early when nobody waits any more", async () => {
   await using rig = await Rig.started();
   await rig.connect();

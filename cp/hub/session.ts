@@ -1,4 +1,5 @@
 import type { Parsed, ToControlPlane } from "../../shared/protocol.ts";
+import type { OldWork } from "../store/store.ts";
 import type { RouterStatus } from "./fleet.ts";
 
 /**
@@ -140,8 +141,8 @@ export interface OpenSession {
   readonly pingedAt: number;
   /** Null before the first pong. */
   readonly pongAt: number | null;
-  /** The newest version the router reported as drained. */
-  readonly drained: number | null;
+  /** What it told last of its old work; null before it did. */
+  readonly oldWork: OldWork | null;
   /** What it may still say; see `burst`. */
   readonly allowance: number;
   readonly allowanceAt: number;
@@ -211,7 +212,15 @@ export type SessionEffect =
   | { readonly type: "too_large"; readonly target: VersionName }
   /** What the router serves is another version than was known: it has to be judged again. */
   | { readonly type: "served" }
-  | { readonly type: "drained"; readonly version: number }
+  /** Whether what it serves is on its disk has changed. */
+  | { readonly type: "saved" }
+  /** It told of its old work anew. */
+  | {
+    readonly type: "fence";
+    readonly drained: boolean;
+    /** Whether there is old work, or was before. */
+    readonly mattered: boolean;
+  }
   | { readonly type: "unknown"; readonly name: string }
   /** An ack for a version that was not pushed on this connection. */
   | { readonly type: "unsolicited"; readonly version: number };
@@ -238,7 +247,7 @@ export function openSession(
     heardAt: now,
     pingedAt: now,
     pongAt: null,
-    drained: null,
+    oldWork: null,
     allowance: rules.burst,
     allowanceAt: now,
   };

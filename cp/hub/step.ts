@@ -1,4 +1,11 @@
-import type { Ack, Pong, ToControlPlane } from "../../shared/protocol.ts";
+import type {
+  Ack,
+  Drained,
+  Draining,
+  Pong,
+  ToControlPlane,
+} from "../../shared/protocol.ts";
+import { oldWorkOf } from "./fence.ts";
 import {
   type OpenSession,
   type Pushed,
@@ -165,13 +172,8 @@ function understand(
     case "pong":
       return pong({ ...session, pongAt: now }, message);
     case "drained":
-      return [
-        {
-          ...session,
-          drained: Math.max(message.version, session.drained ?? 0),
-        },
-        [{ type: "drained", version: message.version }],
-      ];
+    case "draining":
+      return fence(session, message);
     default:
       return message satisfies never;
   }
@@ -187,7 +189,7 @@ function acknowledge(session: OpenSession, ack: Ack, now: number): Step {
   const pushed = session.pushed[index];
   if (pushed === undefined) {
     return session.pushed.some(answers)
-      ? [repeatedAck(session, ack), []]
+      ? repeatedAck(session, ack)
       : [session, [{ type: "unsolicited", version: ack.version }]];
   }
   const { target, since } = pushed;
@@ -253,13 +255,14 @@ function pushAnswered(
 }
 
 /** A second ack of one push tells nothing new, except that what is served has reached the disk. */
-function repeatedAck(session: OpenSession, ack: Ack): OpenSession {
+function repeatedAck(session: OpenSession, ack: Ack): Step {
   const { served } = session;
+  const { durable } = ack;
   return ack.status === "applied" && served.version === ack.version &&
       (ack.epoch === null || ack.epoch === served.epoch) &&
-      ack.durable !== null
-    ? { ...session, served: { ...served, durable: ack.durable } }
-    : session;
+      durable !== null && durable !== served.durable
+    ? [{ ...session, served: { ...served, durable } }, [{ type: "saved" }]]
+    : [session, []];
 }
 
 /** A pong tells a version, never a digest: what it tells of anew has yet to be proven by an ack. */
@@ -284,6 +287,23 @@ function pong(session: OpenSession, message: Pong): Step {
     },
     [{ type: "served" }],
   ];
+}
+
+/** What a router tells of its old work counts for the version that it is known to serve. */
+function fence(session: OpenSession, message: Drained | Draining): Step {
+  const { served, oldWork: before } = session;
+  const { version, epoch, durable } = message;
+  if (
+    served.version !== version || (epoch !== null && epoch !== served.epoch)
+  ) return [session, []];
+  const drained = message.type === "drained";
+  const mattered = !drained ||
+    (before?.version === version && before.requests + before.streams > 0);
+  return [{
+    ...session,
+    oldWork: oldWorkOf(message),
+    served: durable === null ? served : { ...served, durable },
+  }, [{ type: "fence", drained, mattered }]];
 }
 
 function resend(session: OpenSession): Step {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Drained, Draining } from "../../shared/protocol.ts";
 import {
   type OpenSession,
   openSession,
@@ -240,7 +241,7 @@ Deno.test("step() keeps whether the config is on the router's disk", () => {
   play.push();
   play.ack(1, { durable: false });
   assert.equal(play.open.served.durable, false);
-  assert.deepEqual(play.ack(1, { durable: true }), []);
+  assert.deepEqual(play.ack(1, { durable: true }), ["saved"]);
   assert.equal(play.open.served.durable, true);
 });
 
@@ -338,17 +339,53 @@ Deno.test("step() closes on a malformed message, on a flood, and counts unknown 
   ]);
 });
 
-Deno.test("step() records the newest drained version", () => {
-  const play = new Play();
-  for (const version of [3, 2]) {
-    const message = { type: "drained" as const, version };
+Deno.test("step() takes what a router tells of its old work for the version it is known to serve", () => {
+  const play = new Play({ ...target(3), durable: null });
+  const tell = (message: Drained | Draining) =>
     play.on({
       type: "received",
       length: 9,
       parsed: { kind: "message", message },
     });
-  }
-  assert.equal(play.open.drained, 3);
+  const drained = { type: "drained", epoch: "e", durable: true } as const;
+  const draining = {
+    ...drained,
+    type: "draining",
+    version: 3,
+    requests: 2,
+    streams: 1,
+    oldest_ms: 70,
+  } as const;
+  assert.deepEqual(tell({ ...drained, version: 2 }), []);
+  assert.deepEqual(tell({ ...drained, version: 4 }), []);
+  assert.deepEqual(tell({ ...drained, version: 3, epoch: "other" }), []);
+  assert.equal(play.open.oldWork, null);
+  assert.deepEqual(tell({ ...draining, durable: null }), ["fence"]);
+  assert.deepEqual(play.open.oldWork, {
+    version: 3,
+    epoch: "e",
+    requests: 2,
+    streams: 1,
+    oldestMs: 70,
+  });
+  assert.equal(play.open.served.durable, null);
+  tell({ ...drained, version: 3 });
+  assert.deepEqual(play.effects, [
+    { type: "fence", drained: true, mattered: true },
+  ]);
+  assert.deepEqual(play.open.oldWork, {
+    version: 3,
+    epoch: "e",
+    requests: 0,
+    streams: 0,
+    oldestMs: 0,
+  });
+  assert.equal(play.open.served.durable, true);
+  // Told again, as after each reconnect, it is nothing new.
+  tell({ ...drained, version: 3 });
+  assert.deepEqual(play.effects, [
+    { type: "fence", drained: true, mattered: false },
+  ]);
 });
 
 /** What a random driver may do next. */

@@ -1,6 +1,7 @@
-import type { Head, RouterRecord } from "../store/store.ts";
+import type { Head, OldWork, RouterRecord } from "../store/store.ts";
 import { type Clock, timeText } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
+import { shownOldWork } from "./fence.ts";
 import type { RouterStatus, RouterView } from "./fleet.ts";
 import { type OpenSession, statusOf } from "./session.ts";
 
@@ -31,6 +32,7 @@ export function viewOf(
     digest,
     durable,
     applied_at: appliedAt === null ? null : timeText(clock, appliedAt),
+    old_work: workOf(state),
     status,
     error,
     lag: lagOf(state, { head, now: clock.now() }),
@@ -38,6 +40,13 @@ export function viewOf(
     features: connection.features,
     control_plane: connection.named ? context.controlPlane : "",
   };
+}
+
+/** What still runs under the version that is served, as far as it was told. */
+function workOf({ served, oldWork }: OpenSession): RouterView["old_work"] {
+  return oldWork === null || oldWork.version !== served.version
+    ? null
+    : shownOldWork(oldWork);
 }
 
 /** How far a router is behind; null where versions cannot be compared. */
@@ -62,6 +71,7 @@ export function goneView(view: RouterView, goneSince: string): RouterView {
     gone_since: goneSince,
     duplicate_id: false,
     status: "gone",
+    old_work: null,
     lag: null,
   };
 }
@@ -84,6 +94,9 @@ export function viewOfRecord(
     digest: record.digest,
     durable: record.durable,
     applied_at: record.appliedAt,
+    old_work: connected && record.oldWork?.version === record.version
+      ? shownOldWork(record.oldWork!)
+      : null,
     status: connected ? parseStatus(record.status).status : "gone",
     error: record.error,
     lag: null,
@@ -100,9 +113,10 @@ export function recordOf(
     about: { readonly version: number; readonly epoch: string } | null;
     controlPlane: string;
     liveUntil: string;
+    oldWork: OldWork | null;
   },
 ): RouterRecord {
-  const { about } = options;
+  const { about, oldWork } = options;
   const status = about === null
     ? view.status
     : `${view.status} ${about.version} ${about.epoch}`;
@@ -119,6 +133,7 @@ export function recordOf(
     digest: view.digest,
     durable: view.durable,
     appliedAt: view.applied_at,
+    oldWork,
     status,
     error: view.error,
     lastPong: view.last_pong,

@@ -61,6 +61,13 @@ export const ROUTER_SHAPE: z.ZodType<RouterRecord> = z.object({
   durable: z.boolean().nullable(),
   // Releases before 0.2 did not keep it.
   appliedAt: z.string().nullable().default(null),
+  oldWork: z.object({
+    version: VERSION,
+    epoch: z.string().nullable(),
+    requests: z.int().min(0),
+    streams: z.int().min(0),
+    oldestMs: z.number().min(0),
+  }).nullable().default(null),
   status: z.string(),
   error: z.string().nullable(),
   lastPong: z.string().nullable(),

@@ -85,6 +85,19 @@ export interface Assignments {
   readonly placements: readonly (string | null)[];
 }
 
+/** What a router told last of what still runs there, and would go elsewhere under the version it serves. */
+export interface OldWork {
+  readonly version: number;
+  /** Null if it did not say. */
+  readonly epoch: string | null;
+  /** Without those that stream. */
+  readonly requests: number;
+  /** Event streams and tunnels. */
+  readonly streams: number;
+  /** Since when the oldest of them has run. */
+  readonly oldestMs: number;
+}
+
 /** A router as the roster keeps it, so that one that is gone stays listed. */
 export interface RouterRecord {
   readonly id: string;
@@ -106,6 +119,8 @@ export interface RouterRecord {
   readonly durable: boolean | null;
   /** RFC 3339; when it applied what it serves, null if unknown. */
   readonly appliedAt: string | null;
+  /** Null if it never told. */
+  readonly oldWork: OldWork | null;
   readonly status: string;
   readonly error: string | null;
   /** RFC 3339; null before the first pong. */

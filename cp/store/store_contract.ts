@@ -77,6 +77,13 @@ export function routerOf(
     digest: null,
     durable: true,
     appliedAt: "2026-01-01T00:00:01.000Z",
+    oldWork: {
+      version: 1,
+      epoch: "e",
+      requests: 2,
+      streams: 1,
+      oldestMs: 250,
+    },
     status: "current",
     error: null,
     lastPong: null,

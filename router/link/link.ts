@@ -8,6 +8,7 @@ import {
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
+import type { FenceReport } from "../fence.ts";
 import type { PushContents } from "../config/config_reader.ts";
 import type { Connect, LinkSocket } from "./socket.ts";
 import {
@@ -38,6 +39,9 @@ const log = logger("link");
 
 /** Failed attempts between two warnings, once there has been one: about a minute's worth. */
 const WARN_EVERY = 24;
+
+/** What this router can do beyond what every router must. */
+const FEATURES: readonly string[] = ["drained"];
 
 /** Applies a push that is to be taken. It must not throw; a rejection says why. */
 export type ApplyPush = (
@@ -125,6 +129,11 @@ export class Link {
   /** A config has reached the disk after its outcome was told. */
   saved(head: Omit<Serving, "durable">): void {
     this.#dispatch({ type: "saved", head });
+  }
+
+  /** The data path has told what still runs that the config being served would send elsewhere. */
+  fence(report: FenceReport): void {
+    this.#dispatch({ type: "fence", report });
   }
 
   status(): LinkStatus {
@@ -250,7 +259,7 @@ export class Link {
       epoch: serving?.epoch ?? null,
       version: serving?.version ?? null,
       digest: serving?.digest ?? null,
-      features: [],
+      features: FEATURES,
     });
     for (const [name, value] of announcement) url.searchParams.set(name, value);
     this.#socket = this.#connect(url.href, {

@@ -1,6 +1,7 @@
 import type { ToControlPlane, ToRouter } from "../../shared/protocol.ts";
 import type { JsonDocument } from "../../shared/json.ts";
 import type { Parsed } from "../../shared/protocol.ts";
+import type { FenceReport } from "../fence.ts";
 import type { PushHead, Serving } from "./verdict.ts";
 
 /** Numbers a link is run with; times are in milliseconds. */
@@ -96,6 +97,8 @@ export interface LinkState {
     readonly epoch: string | null;
     readonly behindSince: number | null;
   } | null;
+  /** What was told last of what still runs that a config would send elsewhere; null before. */
+  readonly fence: FenceReport | null;
 }
 
 /** What became of a push that was given to be applied. */
@@ -148,7 +151,9 @@ export type LinkEvent =
   }
   | { readonly type: "applied"; readonly outcome: Outcome }
   /** A config is on the disk after all, too late for the outcome to say so. */
-  | { readonly type: "saved"; readonly head: Omit<Serving, "durable"> };
+  | { readonly type: "saved"; readonly head: Omit<Serving, "durable"> }
+  /** The data path has told what is old under a config: at once when it serves that, and again as it changes. */
+  | { readonly type: "fence"; readonly report: FenceReport };
 
 /** What is to be done, in this order. */
 export type Effect =
@@ -209,6 +214,7 @@ export function initialState(serving: Serving | null): LinkState {
     serving,
     applying: null,
     head: null,
+    fence: null,
   };
 }
 

@@ -5,6 +5,7 @@ import {
   MAX_PART_BYTES,
   type ToRouter,
 } from "../../shared/protocol.ts";
+import { isDrained } from "../fence.ts";
 import {
   deadline,
   type Effect,
@@ -74,6 +75,10 @@ class Turn {
         return;
       case "saved":
         this.#saved(event.head);
+        return;
+      case "fence":
+        this.state = { ...this.state, fence: event.report };
+        this.#tellFence();
         return;
       case "opened":
       case "heard":
@@ -158,6 +163,7 @@ class Turn {
       pending: null,
     });
     this.#note({ kind: "connected", target: this.state.target });
+    this.#tellFence();
   }
 
   #timer(phase: Phase, late: number): void {
@@ -387,6 +393,7 @@ class Turn {
     const { phase } = this.state;
     const here = phase.kind === "open" && phase.socket === socket;
     this.#answer(push, outcome, here);
+    if (outcome.status === "applied") this.#tellFence();
     if (phase.kind !== "open" || phase.pending === null) return;
     const open: Open = {
       ...phase,
@@ -432,6 +439,32 @@ class Turn {
       epoch,
       durable: true,
     });
+  }
+
+  /**
+   * Tells how far what is served is drained: behind its ack, though the data path knows it before. A draft control plane,
+   * which names no epoch, knows no such message.
+   */
+  #tellFence(): void {
+    const { serving, fence, phase } = this.state;
+    if (
+      phase.kind !== "open" || serving === null || serving.epoch === null ||
+      fence === null || fence.version !== serving.version ||
+      fence.epoch !== serving.epoch
+    ) return;
+    const { version, epoch, durable } = serving;
+    const { requests, streams, oldestMs } = fence;
+    this.#send(
+      isDrained(fence) ? { type: "drained", version, epoch, durable } : {
+        type: "draining",
+        version,
+        epoch,
+        durable,
+        requests,
+        streams,
+        oldest_ms: oldestMs,
+      },
+    );
   }
 
   #serve(serving: Serving): void {

@@ -417,6 +417,54 @@ Deno.test("step() tells of a config that reached the disk late, and of no other"
   assert.deepEqual(driver.do({ type: "saved", head }), []);
 });
 
+Deno.test("step() tells how far what is served is drained, behind its ack and after each connect", () => {
+  const report = {
+    version: 6,
+    epoch: "e",
+    requests: 1,
+    streams: 2,
+    oldestMs: 9,
+  };
+  const over = { ...report, requests: 0, streams: 0, oldestMs: 0 };
+  const driver = Driver.open(serving());
+  const sent = (effects: readonly Effect[]) =>
+    effects.filter((effect) => effect.type === "send").map(({ message }) =>
+      message
+    );
+  driver.text(begin());
+  driver.part(10);
+  // The data path serves it, and it is not on the disk yet.
+  assert.deepEqual(driver.do({ type: "fence", report }), []);
+  const effects = driver.do({
+    type: "applied",
+    outcome: { status: "applied", digest: OTHER, durable: false },
+  });
+  const draining = {
+    type: "draining",
+    version: 6,
+    epoch: "e",
+    durable: false,
+    requests: 1,
+    streams: 2,
+    oldest_ms: 9,
+  };
+  assert.deepEqual(sent(effects).map(({ type }) => type), ["ack", "draining"]);
+  assert.deepEqual(sent(effects).at(-1), draining);
+  const drained = { type: "drained", version: 6, epoch: "e", durable: false };
+  assert.deepEqual(sent(driver.do({ type: "fence", report: over })), [drained]);
+  driver.do({ type: "closed", socket: driver.socket, code: 1006, reason: "" });
+  driver.timer();
+  assert.deepEqual(
+    sent(driver.do({ type: "opened", socket: driver.socket })),
+    [drained],
+  );
+  // What is old under another version is nobody's business yet.
+  assert.deepEqual(
+    driver.do({ type: "fence", report: { ...over, version: 7 } }),
+    [],
+  );
+});
+
 Deno.test("step() drops an unfinished config when a new one begins", () => {
   const driver = Driver.open();
   driver.text(begin());

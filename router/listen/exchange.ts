@@ -79,6 +79,8 @@ export class Exchange {
   done: Promise<void> | null = null;
   /** An endpoint has told the client to go on with its body. */
   continued = false;
+  /** The answer is an event stream or a tunnel. */
+  streaming = false;
   #host: ExchangeHost;
   #head: RequestHead | null = null;
   #body: Body | null = null;
@@ -111,7 +113,11 @@ export class Exchange {
       this.cancel =
       this.done =
         null;
-    this.continued = this.#discarding = this.#watched = false;
+    this.continued =
+      this.streaming =
+      this.#discarding =
+      this.#watched =
+        false;
     this.#pump = null;
     this.#body?.begin("none", 0);
   }

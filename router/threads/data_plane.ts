@@ -13,6 +13,7 @@ import { DataPath } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { RouterSettings } from "../settings.ts";
 import { uncaughtErrors } from "../uncaught.ts";
+import { type FenceReport, joinReports } from "../fence.ts";
 import { countsOf, sumCounts, type Totals } from "./counts.ts";
 import type { SentListener } from "./serving_messages.ts";
 import { Threads } from "./threads.ts";
@@ -24,6 +25,8 @@ export interface DataPlaneOptions {
   /** The settings as they stood in the environment, for the other threads. */
   readonly env: Readonly<Record<string, string>>;
   readonly tls: TlsFiles;
+  /** Hears what still runs that a config would send elsewhere, as {@linkcode Fence} tells it, of all threads in one. */
+  readonly fence: (report: FenceReport) => void;
 }
 
 /** All that serves customers: the data path of the main thread, and those of the others if there are any. */
@@ -35,6 +38,8 @@ export class DataPlane {
   readonly #via = viaName();
   #threads: Threads | null = null;
   #losses = 0;
+  #ownFence: FenceReport | null = null;
+  #fence: FenceReport | null = null;
 
   constructor(settings: RouterSettings, options: DataPlaneOptions) {
     this.#settings = settings;
@@ -43,6 +48,10 @@ export class DataPlane {
       ca: options.tls.ca,
       threads: settings.ROUTER_THREADS,
       via: this.#via,
+      fence: (report) => {
+        this.#ownFence = report;
+        this.#fenceChanged();
+      },
     });
   }
 
@@ -85,6 +94,7 @@ export class DataPlane {
       listeners: this.#listeners,
       active: activeConfig,
       via: this.#via,
+      fenceChanged: () => this.#fenceChanged(),
     });
   }
 
@@ -99,19 +109,36 @@ export class DataPlane {
     const config = readyConfig(next);
     await this.#threads?.prepare(config);
     const before = activeConfig();
-    activate({
+    const active = {
       ...config,
       appliedAt: systemClock.wall(),
       appliedAtMonotonic: systemClock.now(),
-    });
+    };
+    activate(active);
     try {
-      this.#own.retain(next.packed.endpoints);
+      this.#own.served(active);
     } catch (error) {
       // The config is in service, whatever becomes of what the one before it has left.
       log.error("cannot give up what an old config has left", { error });
     }
     await this.#threads?.serve(config);
     return before === null || !isHeld(before) && !this.#lostThread();
+  }
+
+  /** What was last known to run that the config being served would send elsewhere; null before there was a config. */
+  get fence(): FenceReport | null {
+    return this.#fence;
+  }
+
+  /** A thread has told what is old on it: all of them have to, before it counts. */
+  #fenceChanged(): void {
+    const active = activeConfig();
+    if (active === null) return;
+    const threads = this.#threads?.fences() ?? [];
+    const report = joinReports(active, [this.#ownFence, ...threads]);
+    if (report === null) return;
+    this.#fence = report;
+    this.#options.fence(report);
   }
 
   /** Whether a thread was lost since this was asked last: one that hangs may still read what it served. */

@@ -5,6 +5,7 @@ import {
   holdConfig,
   type NextConfig,
 } from "../active.ts";
+import type { FenceReport } from "../fence.ts";
 import { ConfigRooms } from "../config/config_rooms.ts";
 import { readRouterSettings } from "../settings.ts";
 import { activeAt } from "../testing.ts";
@@ -17,15 +18,23 @@ function config(version: number): NextConfig {
   return { version, epoch: "e", source, packed: new ConfigRooms().put(packed) };
 }
 
+/** What the fence has told. */
+let reports: FenceReport[] = [];
+
 async function withDataPlane(
   run: (data: DataPlane) => Promise<void>,
 ): Promise<void> {
   activate(null);
+  reports = [];
   const env = { ROUTER_THREADS: "3", LOG_LEVEL: "error" };
   const result = readRouterSettings(env);
   ok(result.ok);
   const tls = { identity: null, ca: null };
-  const data = new DataPlane(result.settings, { env, tls });
+  const data = new DataPlane(result.settings, {
+    env,
+    tls,
+    fence: (report) => reports.push(report),
+  });
   try {
     await run(data);
   } finally {

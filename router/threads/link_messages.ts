@@ -1,4 +1,5 @@
 import type { NextConfig } from "../active.ts";
+import type { FenceReport } from "../fence.ts";
 import type { FirstConfig } from "../first_config.ts";
 import type { LinkCounters, LinkStatus } from "../link/status.ts";
 import type { SavedHead } from "../saved_file.ts";
@@ -22,6 +23,8 @@ export type ToLink =
   | { readonly type: "served"; readonly free: boolean }
   /** None does. */
   | { readonly type: "refused"; readonly error: string }
+  /** What still runs that the config being served would send elsewhere. */
+  | { readonly type: "fence"; readonly report: FenceReport }
   /** Answered by `report`. */
   | { readonly type: "report" }
   /** Answered by `stopped`. */

@@ -2,6 +2,7 @@ import { logger } from "../../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
 import { type ActiveConfig, type NextConfig, nextConfig } from "../active.ts";
 import { errorLine } from "../../shared/errors.ts";
+import type { FenceReport } from "../fence.ts";
 import type { FirstConfig } from "../first_config.ts";
 import { noCounts } from "../link/status.ts";
 import { isDurable } from "../status.ts";
@@ -46,6 +47,8 @@ export class LinkThread {
   #child: Child<ToLink, FromLink>;
   /** Who this router is, once it connects. */
   #identity: { readonly id: string; readonly instance: string } | null = null;
+  /** What still runs that the config being served would send elsewhere. */
+  #fence: FenceReport | null = null;
   /** The thread has been told to connect, and not been lost since. */
   #linked = false;
   /** What threads that are lost have told. */
@@ -88,6 +91,12 @@ export class LinkThread {
     this.#identity = identity;
     this.#link();
     this.#heartbeat = setInterval(() => void this.report(), HEARTBEAT);
+  }
+
+  /** Has it tell the control plane what still runs that the config being served would send elsewhere. */
+  fence(report: FenceReport): void {
+    this.#fence = report;
+    if (this.#linked) this.#child.tell({ type: "fence", report });
   }
 
   /** Where it stands; where it does not say soon, where it stood last. */
@@ -133,6 +142,7 @@ export class LinkThread {
     if (this.#child.over) return this.#replacement.begin();
     this.#linked = true;
     this.#child.tell({ type: "connect", ...this.#identity! });
+    if (this.#fence !== null) this.fence(this.#fence);
   }
 
   #told(child: Child<ToLink, FromLink>, message: FromLink): void {

@@ -57,6 +57,9 @@ scope.onmessage = ({ data: message }) => {
     case "refused":
       served.reject(new Error(message.error));
       return;
+    case "fence":
+      link?.fence(message.report);
+      return;
     case "report":
       report();
       return;

@@ -1,5 +1,6 @@
 import type { ListenAddress } from "../../shared/settings.ts";
 import type { NextConfig } from "../active.ts";
+import type { FenceReport } from "../fence.ts";
 import type { DataListenOptions } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { TrafficCounts } from "./counts.ts";
@@ -44,4 +45,6 @@ export type FromServing =
   /** `error` is null where the config is served. */
   | { readonly type: "serving"; readonly error: string | null }
   | { readonly type: "counts"; readonly counts: TrafficCounts }
+  /** Told without being asked, as {@linkcode Fence} tells it. */
+  | { readonly type: "fence"; readonly report: FenceReport }
   | { readonly type: "stopped" };

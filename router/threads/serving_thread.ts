@@ -1,4 +1,5 @@
 import { nextConfig, type ReadyConfig } from "../active.ts";
+import type { FenceReport } from "../fence.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { Child } from "../../shared/child.ts";
 import type { TrafficCounts } from "./counts.ts";
@@ -8,22 +9,40 @@ import type { FromServing, ToServing } from "./serving_messages.ts";
 /** How much longer than its requests a thread may take to stop, in milliseconds. */
 const STOP_TIME = 30_000;
 
+export interface ServingThreadOptions {
+  /** What it runs. */
+  readonly module: string;
+  /** Called once if the thread dies, or does not answer. */
+  readonly lost: (error: string) => void;
+  /** It has told anew what is old on it. */
+  readonly fenceChanged: () => void;
+}
+
 /** One serving thread besides the main one, as that one sees it. */
 export class ServingThread {
   /** It takes requests. */
   listening = false;
   /** The config that it holds ready, or serves. */
   ready: ReadyConfig | null = null;
+  /** What it has told last of what is old on it. */
+  fence: FenceReport | null = null;
   readonly #child: Child<ToServing, FromServing>;
   readonly #counts = new LastKnown<TrafficCounts | null>(null, async () => {
     const { counts } = await this.#child.ask({ type: "count" }, ["counts"]);
     return counts;
   });
 
-  /** `lost` is called once if the thread dies, or does not answer; `module` is what it runs. */
-  constructor(lost: (error: string) => void, module: string) {
-    const name = "signalbox-serving";
-    this.#child = new Child({ module, name, lost });
+  constructor({ module, lost, fenceChanged }: ServingThreadOptions) {
+    this.#child = new Child<ToServing, FromServing>({
+      module,
+      name: "signalbox-serving",
+      lost,
+      told: (message) => {
+        if (message.type !== "fence") return;
+        this.fence = message.report;
+        fenceChanged();
+      },
+    });
   }
 
   /** It has ended, or counts as lost. */

@@ -64,7 +64,12 @@ async function start(
   try {
     const inside = await openInside(env);
     endLog = inside.endLog;
-    data = new DataPath(inside.settings, { ca: tls.ca, threads, via });
+    data = new DataPath(inside.settings, {
+      ca: tls.ca,
+      threads,
+      via,
+      fence: (report) => scope.postMessage({ type: "fence", report }),
+    });
     if (config !== null) serve(readyConfig(config));
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });
@@ -101,12 +106,13 @@ function renew(identity: TlsIdentity): void {
 }
 
 function serve(config: ReadyConfig): void {
-  activate({
+  const active = {
     ...config,
     appliedAt: systemClock.wall(),
     appliedAtMonotonic: systemClock.now(),
-  });
-  data?.retain(config.routes.packed.endpoints);
+  };
+  activate(active);
+  data?.served(active);
 }
 
 async function stop(graceMs: number): Promise<void> {

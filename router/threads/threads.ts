@@ -1,6 +1,7 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import { type ActiveConfig, nextConfig, type ReadyConfig } from "../active.ts";
+import type { FenceReport } from "../fence.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import {
   countsOf,
@@ -25,6 +26,8 @@ export interface ThreadsOptions {
   readonly active: () => ActiveConfig | null;
   /** Their name in `Via` fields. */
   readonly via: string;
+  /** What {@linkcode Threads.fences} answers has changed. */
+  readonly fenceChanged: () => void;
   /**
    * What a thread runs.
    *
@@ -90,10 +93,12 @@ export class Threads {
 
   async #add(): Promise<void> {
     const active = this.#options.active();
-    const thread = new ServingThread(
-      (error) => this.#lost(thread, error),
-      this.#options.module ?? import.meta.resolve("./serving_worker.ts"),
-    );
+    const thread = new ServingThread({
+      module: this.#options.module ??
+        import.meta.resolve("./serving_worker.ts"),
+      lost: (error) => this.#lost(thread, error),
+      fenceChanged: this.#options.fenceChanged,
+    });
     this.#threads.push(thread);
     try {
       await thread.start({
@@ -115,6 +120,8 @@ export class Threads {
     const index = this.#threads.indexOf(thread);
     if (index >= 0) this.#threads.splice(index, 1);
     thread.end();
+    // Its requests have ended with it.
+    this.#options.fenceChanged();
   }
 
   /** Replaces a thread that served; one that dies before is told of by its start. */
@@ -166,6 +173,11 @@ export class Threads {
         );
       }
     }));
+  }
+
+  /** What each of them has told last of what is old on it. */
+  fences(): (FenceReport | null)[] {
+    return this.#threads.map((thread) => thread.fence);
   }
 
   /** The counters of all these threads, those of ended ones included. */

@@ -9,6 +9,7 @@ const OPTIONS: ThreadsOptions = {
   listeners: [],
   active: () => null,
   via: "signalbox-0",
+  fenceChanged: () => {},
 };
 
 /** A thread that says it listens, counts one error each time it is asked, and dies when told of a config. */

@@ -6,7 +6,7 @@ import { Actions } from "./actions.ts";
 import { html, type View } from "./html.ts";
 import { type Live, readFleet, useNow } from "./live.ts";
 import { Pages, usePages } from "./pages.ts";
-import { count, counted, moment, short, span } from "./text.ts";
+import { count, counted, moment, oldWorkText, short, span } from "./text.ts";
 import { ABOUT, type Status, STATUSES, tally, worstFirst } from "./trouble.ts";
 
 /** Who serves what, and who does not. */
@@ -224,6 +224,14 @@ function Details({ router }: { router: Router }): View {
         : router.durable
         ? "yes"
         : "no: it would come back with an older version",
+    ],
+    [
+      "Runs on what was before",
+      router.old_work === null
+        ? router.connected ? "not told" : null
+        : router.old_work.requests + router.old_work.streams === 0
+        ? "nothing"
+        : oldWorkText(router.old_work),
     ],
     ["Instance", router.instance],
     ["Epoch", router.epoch],

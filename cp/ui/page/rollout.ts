@@ -3,7 +3,7 @@ import type { Propagation } from "../../api/answers.ts";
 import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 import type { Live } from "./live.ts";
-import { count, counted, milliseconds } from "./text.ts";
+import { count, counted, milliseconds, oldWorkText } from "./text.ts";
 import { ABOUT } from "./trouble.ts";
 
 const MAX_LISTED = 10;
@@ -22,6 +22,9 @@ export function Rollout(
     status !== "behind" && status !== "current"
   );
   const done = others.length === 0;
+  const draining = applied.filter(({ old_work }) =>
+    old_work !== null && old_work.requests + old_work.streams > 0
+  );
   useEffect(() => {
     if (!done) return;
     call<{ versions: Propagation[] }>("/v1/propagation").then(
@@ -74,6 +77,17 @@ export function Rollout(
           counted(others.length - MAX_LISTED, "more router")
         }.</p>`
         : null}
+      ${draining.length === 0 ? null : html`
+        <p>Still running on what was before:</p>
+        <ul>${draining.slice(0, MAX_LISTED).map(({ id, old_work }) =>
+          html`
+            <li
+              key=${id}><b>${id}</b> <span class="behind">${oldWorkText(
+                old_work!,
+              )}</span></li>
+          `
+        )}</ul>
+      `}
     </div>
   `;
 }

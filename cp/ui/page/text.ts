@@ -36,6 +36,15 @@ export function moment(time: string): string {
   });
 }
 
+/** What still runs on a router that its version would send elsewhere. */
+export function oldWorkText(
+  work: { requests: number; streams: number; oldest_seconds: number },
+): string {
+  return `${counted(work.requests, "request")} and ${
+    counted(work.streams, "stream")
+  }, the oldest for ${span(work.oldest_seconds)}`;
+}
+
 /** A digest or an id, short. */
 export function short(id: string): string {
   return id.replace("sha256:", "").slice(0, 8);

@@ -57,7 +57,19 @@ const TO_CONTROL_PLANE: Readonly<Record<string, Fields>> = {
     durable: maybe((random) => random.once(2)),
   },
   pong: { version: maybe(version), epoch: maybe(epoch) },
-  drained: { version },
+  drained: {
+    version,
+    epoch: maybe(epoch),
+    durable: maybe((random) => random.once(2)),
+  },
+  draining: {
+    version,
+    epoch: maybe(epoch),
+    durable: maybe((random) => random.once(2)),
+    requests: maybe((random) => random.below(3)),
+    streams: maybe((random) => random.below(3)),
+    oldest_ms: maybe((random) => random.pick([0, 70, 2 ** 40])),
+  },
 };
 
 export type Direction = "to_router" | "to_control_plane";

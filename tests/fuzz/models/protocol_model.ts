@@ -70,7 +70,19 @@ const RULES: Readonly<
       durable: optional((value) => typeof value === "boolean"),
     },
     pong: { version: optional(whole(0)), epoch: optional(EPOCH) },
-    drained: { version: whole(1) },
+    drained: {
+      version: whole(1),
+      epoch: optional(EPOCH),
+      durable: optional((value) => typeof value === "boolean"),
+    },
+    draining: {
+      version: whole(1),
+      epoch: optional(EPOCH),
+      durable: optional((value) => typeof value === "boolean"),
+      requests: optional(whole(0)),
+      streams: optional(whole(0)),
+      oldest_ms: optional(whole(0)),
+    },
   },
 };
 

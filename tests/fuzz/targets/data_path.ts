@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createApp } from "../../../router/app.ts";
+import { Fence } from "../../../router/fence.ts";
 import { parseTrustedProxies } from "../../../router/forwarding.ts";
 import { MemoryTransport } from "../../../router/http1/testing.ts";
 import { Client } from "../../../router/listen/client.ts";
@@ -62,6 +63,7 @@ class Path {
       active: () => active,
       upstream: this.#upstream,
       traffic: this.#traffic,
+      fence: new Fence(() => {}),
       routingKey: { kind: "header", name: "x-routing-key" },
       trusted: parseTrustedProxies(["10.0.0.1"]),
       via: "signalbox",
