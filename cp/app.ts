@@ -14,6 +14,7 @@ import { authorOf } from "./api/edit_options.ts";
 import type { EventFeed } from "./api/event_feed.ts";
 import { addEventCalls } from "./api/events.ts";
 import { addExplainCalls } from "./api/explain.ts";
+import { addHoldCalls } from "./api/holds.ts";
 import { addHealthCalls } from "./api/health.ts";
 import { KeptVersions } from "./api/kept_versions.ts";
 import { LargeAnswers } from "./api/large_answers.ts";
@@ -112,6 +113,7 @@ export function createRoutes(deps: AppDeps): Routes {
   addCustomerCalls(routes, { store, kept, edits });
   addMoveCalls({ edits, bodies, maxConfigBytes });
   addVersionCalls(routes, { store, fleet, kept, large, edits });
+  addHoldCalls(routes, { store, fleet, stopping });
   addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });
   addTakeoverCalls({ store, fleet, edits });

@@ -14,6 +14,8 @@ import type {
   ConflictSummary,
   Fleet,
   FleetEvent,
+  HoldRollout,
+  HoldView,
   Rollout,
   RolloutGoal,
   RolloutWatch,
@@ -29,6 +31,14 @@ export class TestFleet implements Fleet {
   conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
   spreads: VersionPropagation[] = [];
   readonly resent: string[] = [];
+  /** How every hold stands. */
+  hold: HoldRollout = {
+    state: "drained",
+    holding: [],
+    pending: [],
+    cannot: [],
+    gone: [],
+  };
   readonly waits: {
     version: number;
     timeoutMs: number;
@@ -104,6 +114,18 @@ export class TestFleet implements Fleet {
       unknown: [],
       waited_ms: 0,
     });
+  }
+
+  holds(): Promise<HoldView[]> {
+    return Promise.resolve([]);
+  }
+
+  waitForHold(): Promise<HoldRollout> {
+    return Promise.resolve(this.hold);
+  }
+
+  refresh(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   propagation(limit: number): VersionPropagation[] {

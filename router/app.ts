@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import type { ActiveConfig } from "./active.ts";
 import type { Fence, RunningRequest } from "./fence.ts";
 import { forwardingFields, type TrustedProxies } from "./forwarding.ts";
+import { HeldError, type Holds } from "./holds.ts";
 import { ProtocolError } from "./http1/fields.ts";
 import { type RequestHead, RequestRules } from "./http1/request_head.ts";
 import { climbsOut } from "./http1/target.ts";
@@ -59,6 +60,8 @@ export interface AppDeps {
   readonly traffic: Traffic;
   /** Knows what runs. */
   readonly fence: Fence;
+  /** Whose requests are to wait. */
+  readonly holds: Holds;
   readonly routingKey: RoutingKeySource;
   readonly trusted: TrustedProxies;
   /** This router's name in `Via` fields (RFC 9110 section 7.6.3). */
@@ -201,7 +204,7 @@ class Forwarder {
 
   /** Sends a request on its way, and answers what waits for the answer's head; null where there is no config. */
   #call(exchange: Exchange, life: Life): Promise<UpstreamConnection> | null {
-    const { active, upstream, timeouts, via, fence } = this.#deps;
+    const { via, holds } = this.#deps;
     const head = exchange.read(this.#rules);
     if (head.via !== "" && head.via.includes(via)) {
       throw new RequestError(
@@ -210,6 +213,30 @@ class Forwarder {
       );
     }
     const key = this.#readKey(head);
+    return holds.has(key)
+      ? this.#callLater(exchange, life, { head, key })
+      : this.#route(exchange, life, { head, key });
+  }
+
+  /** The same for a customer that is held: the one case in which a request waits for its placement. */
+  async #callLater(
+    exchange: Exchange,
+    life: Life,
+    request: { head: RequestHead; key: string },
+  ): Promise<UpstreamConnection> {
+    await this.#deps.holds.wait(request.key, exchange);
+    const calling = this.#route(exchange, life, request);
+    if (calling === null) throw new HeldError(NO_CONFIG.detail);
+    return await calling;
+  }
+
+  /** Chooses where a request goes, and sends it there; null where there is no config. */
+  #route(
+    exchange: Exchange,
+    life: Life,
+    { head, key }: { head: RequestHead; key: string },
+  ): Promise<UpstreamConnection> | null {
+    const { active, upstream, timeouts, fence } = this.#deps;
     const config = active();
     if (config === null) return null;
     const route = config.routes.find(key);
@@ -362,6 +389,7 @@ function blame(exchange: Exchange, thrown: unknown): Error | null {
       return exchange.abortCause;
     case "gone":
     case "stopping":
+    case "moved":
       return null;
     default:
       return exchange.aborted satisfies never;

@@ -1,6 +1,7 @@
 import { equal, match, ok } from "node:assert/strict";
 import { createApp } from "./app.ts";
 import { Fence } from "./fence.ts";
+import { Holds } from "./holds.ts";
 import { parseTrustedProxies } from "./forwarding.ts";
 import { BODY_BUFFERS, HEAD_BUFFERS } from "./http1/buffers.ts";
 import { PeerTransport } from "./http1/testing.ts";
@@ -20,6 +21,7 @@ class Stage implements Disposable {
   readonly #host;
 
   constructor(sweepInterval = 1000) {
+    const fence = new Fence(() => {});
     const active = activeAt("http://127.0.0.1:1");
     this.upstream = new Upstream({
       traffic: this.traffic,
@@ -35,7 +37,15 @@ class Stage implements Disposable {
         active: () => active,
         upstream: this.upstream,
         traffic: this.traffic,
-        fence: new Fence(() => {}),
+        fence,
+        holds: new Holds({
+          fence,
+          traffic: this.traffic,
+          maxWaiting: 1,
+          maxWait: 1000,
+          tell: () => {},
+          active: () => active,
+        }),
         routingKey: { kind: "header", name: "x-routing-key" },
         trusted: parseTrustedProxies([]),
         via: "signalbox",

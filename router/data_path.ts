@@ -1,8 +1,10 @@
 import { logger } from "../shared/log.ts";
+import type { Hold, Order } from "../shared/protocol.ts";
 import type { ListenAddress } from "../shared/settings.ts";
 import { type ActiveConfig, activeConfig } from "./active.ts";
 import { type AccessRecord, createApp } from "./app.ts";
-import { Fence, type FenceReport, type OldWork } from "./fence.ts";
+import { Fence, type FenceReport } from "./fence.ts";
+import { type HoldReport, Holds } from "./holds.ts";
 import { Listener } from "./listen/listener.ts";
 import { H2Listener } from "./listen/h2_listener.ts";
 import type { TlsIdentity } from "./listen/tls_identity.ts";
@@ -31,6 +33,8 @@ export interface DataPathOptions {
   readonly via: string;
   /** See {@linkcode Fence}. */
   readonly fence: (report: FenceReport) => void;
+  /** See {@linkcode Holds}. */
+  readonly holding: (report: HoldReport) => void;
 }
 
 /**
@@ -45,6 +49,7 @@ export class DataPath {
   readonly #app: ReturnType<typeof createApp>;
   readonly #threads: number;
   readonly #fence: Fence;
+  readonly #holds: Holds;
   #listeners: (Listener | H2Listener)[] = [];
 
   constructor(settings: RouterSettings, options: DataPathOptions) {
@@ -54,6 +59,13 @@ export class DataPath {
     this.#sweepInterval = sweepMs(settings);
     const { traffic } = this;
     this.#fence = new Fence(options.fence);
+    this.#holds = new Holds({
+      fence: this.#fence,
+      traffic,
+      maxWaiting: Math.ceil(settings.ROUTER_HOLD_REQUESTS / threads),
+      maxWait: settings.ROUTER_HOLD_TIMEOUT,
+      tell: options.holding,
+    });
     this.#upstream = new Upstream({
       traffic,
       connectTimeout: settings.ROUTER_CONNECT_TIMEOUT,
@@ -65,6 +77,7 @@ export class DataPath {
       upstream: this.#upstream,
       traffic,
       fence: this.#fence,
+      holds: this.#holds,
       routingKey: settings.ROUTER_KEY,
       trusted: settings.ROUTER_TRUSTED_PROXIES,
       via,
@@ -138,18 +151,37 @@ export class DataPath {
   /** A config is served from now on: finds what is old under it, and gives up what belongs to placements it no longer names. */
   served(config: ActiveConfig): void {
     this.#fence.raise(config);
+    this.#holds.raise(config);
     const { endpoints } = config.routes.packed;
     this.#upstream.retain(endpoints);
     this.traffic.retain(endpoints);
   }
 
-  /** What still runs that the config being served would send elsewhere. */
-  oldWork(): OldWork {
-    return this.#fence.work();
+  /** Does what it is told to do beside serving a config. */
+  order(order: Order): void {
+    switch (order.type) {
+      case "hold":
+        this.#holds.hold(order);
+        return;
+      case "release":
+        this.#holds.release(order.id);
+        return;
+      case "cut_streams":
+        this.#fence.cutOldStreams(order);
+        return;
+      default:
+        order satisfies never;
+    }
+  }
+
+  /** The holds as they stand, for a thread that comes later. */
+  holds(): Hold[] {
+    return this.#holds.orders();
   }
 
   /** Takes no more requests, lets those under way end within `graceMs` milliseconds, and ends the rest. */
   async stop(graceMs: number): Promise<void> {
+    this.#holds.stop();
     await Promise.all(
       this.#listeners.map((listener) => listener.stop(graceMs)),
     );

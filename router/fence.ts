@@ -1,3 +1,4 @@
+import type { CutStreams } from "../shared/protocol.ts";
 import type { ActiveConfig } from "./active.ts";
 import type { Exchange } from "./listen/exchange.ts";
 import type { Route } from "./routes.ts";
@@ -44,6 +45,9 @@ export class Fence {
   #config: Pick<ActiveConfig, "version" | "epoch"> | null = null;
   #old = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #cuts = new Set<ReturnType<typeof setTimeout>>();
+  /** Hears of the customer of each request that is over; null where nobody does. */
+  ended: ((customer: string) => void) | null = null;
 
   /** `tell` hears how each config stands when it is served, each second while there is old work, and when the last is over. */
   constructor(tell: (report: FenceReport) => void) {
@@ -62,6 +66,7 @@ export class Fence {
       this.#running[request.place] = last;
       last.place = request.place;
     }
+    if (this.ended !== null) this.ended(request.customer);
     if (!request.old) return;
     this.#old--;
     if (this.#old === 0) this.#report();
@@ -82,28 +87,45 @@ export class Fence {
 
   /** The old work of this moment. */
   work(): OldWork {
-    let streams = 0;
-    let oldest = Infinity;
-    if (this.#old > 0) {
-      for (const { old, exchange } of this.#running) {
-        if (!old) continue;
-        if (exchange.streaming) streams++;
-        oldest = Math.min(oldest, exchange.startedAt);
-      }
+    return this.#old === 0 ? NOTHING : sum(this.#running, ({ old }) => old);
+  }
+
+  /** What runs of some customers. */
+  workOf(customers: Customers): { work: OldWork; count: number } {
+    const work = sum(
+      this.#running,
+      ({ customer }) => customers.has(customer),
+    );
+    return { work, count: work.requests + work.streams };
+  }
+
+  /** Ends the event streams and tunnels of some customers; where none are named, those that are old. */
+  cutStreams(customers: Customers | null): void {
+    for (const { exchange, customer, old } of [...this.#running]) {
+      if (!exchange.streaming) continue;
+      if (customers === null ? !old : !customers.has(customer)) continue;
+      exchange.abort("moved");
+      exchange.cut();
     }
-    return {
-      requests: this.#old - streams,
-      streams,
-      oldestMs: oldest === Infinity
-        ? 0
-        : Math.max(0, Math.round(performance.now() - oldest)),
-    };
+  }
+
+  /** Ends the event streams and tunnels that are old under a version, or under a newer one, after a while. */
+  cutOldStreams(
+    { version, after_ms }: Pick<CutStreams, "version" | "after_ms">,
+  ): void {
+    if (this.#config === null || this.#config.version < version) return;
+    const timer = setTimeout(() => {
+      this.#cuts.delete(timer);
+      this.cutStreams(null);
+    }, after_ms);
+    this.#cuts.add(timer);
   }
 
   /** Ends telling. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    for (const timer of this.#cuts) clearTimeout(timer);
     this.#config = null;
   }
 
@@ -116,6 +138,32 @@ export class Fence {
       this.#timer = setTimeout(() => this.#report(), TELL_INTERVAL);
     }
   }
+}
+
+/** Names of customers. */
+interface Customers {
+  has(customer: string): boolean;
+}
+
+const NOTHING: OldWork = { requests: 0, streams: 0, oldestMs: 0 };
+
+function sum(
+  running: readonly RunningRequest[],
+  counts: (request: RunningRequest) => boolean,
+): OldWork {
+  let requests = 0;
+  let streams = 0;
+  let oldest = Infinity;
+  for (const request of running) {
+    if (!counts(request)) continue;
+    const { exchange } = request;
+    if (exchange.streaming) streams++;
+    else requests++;
+    oldest = Math.min(oldest, exchange.startedAt);
+  }
+  if (oldest === Infinity) return NOTHING;
+  const oldestMs = Math.max(0, Math.round(performance.now() - oldest));
+  return { requests, streams, oldestMs };
 }
 
 /** What several threads report of one version, in one; null while one of them has not reported it. */

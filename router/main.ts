@@ -94,11 +94,13 @@ async function run(
     env,
     tls,
     fence: (report) => link.fence(report),
+    holding: (report) => link.holding(report),
   });
   const link: LinkThread = new LinkThread({
     env,
     serve: (config) => data.serve(config),
     active: activeConfig,
+    order: (order) => data.order(order),
   });
   await serveFirst(link, data);
 

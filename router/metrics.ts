@@ -179,6 +179,21 @@ function addTraffic(metrics: Metrics, traffic: () => Traffic): void {
         value,
       })),
   );
+  metrics.gauge({
+    name: "signalbox_router_held_requests",
+    help: "Requests that wait because their customer is held.",
+  }, () => traffic().held.waiting);
+  metrics.counter({
+    name: "signalbox_router_held_requests_total",
+    help:
+      "Requests that waited because their customer was held, by how that ended.",
+  }, () => {
+    const { waiting: _, ...ended } = traffic().held;
+    return Object.entries(ended).map(([result, value]) => ({
+      labels: { result },
+      value,
+    }));
+  });
   metrics.counter({
     name: "signalbox_router_accept_errors_total",
     help: "Failures to accept a client connection.",

@@ -5,6 +5,7 @@ import {
   problemDocument,
   type ProblemKind,
 } from "../shared/errors.ts";
+import { HeldError } from "./holds.ts";
 import { ProtocolError } from "./http1/fields.ts";
 import type { Exchange } from "./listen/exchange.ts";
 import { RequestError } from "./routing_key.ts";
@@ -31,6 +32,15 @@ export function refusalOf(error: unknown): Refusal {
   }
   if (error instanceof ProtocolError) return protocolRefusal(error);
   if (error instanceof UpstreamError) return upstreamRefusal(error);
+  if (error instanceof HeldError) {
+    return {
+      kind: "held",
+      status: 503,
+      detail: error.message,
+      fields: "Retry-After: 1\r\n",
+      closes: false,
+    };
+  }
   return {
     kind: "internal",
     status: 500,

@@ -63,6 +63,8 @@ const SHAPE = {
   ROUTER_MAX_CONNECTIONS: whole(1, 1_000_000).default(10_000),
   ROUTER_MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).optional(),
   ROUTER_DRAIN_TIMEOUT: duration().default(10_000),
+  ROUTER_HOLD_TIMEOUT: duration().default(30_000),
+  ROUTER_HOLD_REQUESTS: whole(1, 1_000_000).default(1000),
   ROUTER_TRUSTED_PROXIES: parsed(
     trustedProxies,
     "a comma list of addresses and CIDR blocks",

@@ -3,6 +3,7 @@ import type { ActiveConfig } from "./active.ts";
 import { type AccessRecord, type AppDeps, createApp } from "./app.ts";
 import { Fence, type FenceReport } from "./fence.ts";
 import { parseTrustedProxies } from "./forwarding.ts";
+import { type HoldReport, Holds, type HoldsOptions } from "./holds.ts";
 import { Listener, type ListenOptions } from "./listen/listener.ts";
 import { packConfig } from "./config/packed_config.ts";
 import { compileRoutes } from "./routes.ts";
@@ -213,6 +214,9 @@ export class TestRouter implements AsyncDisposable {
   /** What the fence has told. */
   readonly fenceReports: FenceReport[] = [];
   readonly fence = new Fence((report) => this.fenceReports.push(report));
+  /** What of holds was told. */
+  readonly holdReports: HoldReport[] = [];
+  readonly holds: Holds;
   readonly upstream: Upstream;
   readonly app: ReturnType<typeof createApp>;
   readonly listener: Listener;
@@ -224,10 +228,20 @@ export class TestRouter implements AsyncDisposable {
       app?: Partial<AppDeps>;
       listen?: Partial<ListenOptions>;
       upstream?: Partial<UpstreamOptions>;
+      holds?: Partial<HoldsOptions>;
     } = {},
   ) {
     this.active = url === null ? null : activeAt(url);
     const { traffic } = this;
+    this.holds = new Holds({
+      fence: this.fence,
+      traffic,
+      maxWaiting: 100,
+      maxWait: 30_000,
+      tell: (report) => this.holdReports.push(report),
+      active: () => this.active,
+      ...options.holds,
+    });
     this.upstream = new Upstream({
       traffic,
       sweepInterval: 10,
@@ -238,6 +252,7 @@ export class TestRouter implements AsyncDisposable {
       upstream: this.upstream,
       traffic,
       fence: this.fence,
+      holds: this.holds,
       routingKey: { kind: "header", name: "x-routing-key" },
       trusted: parseTrustedProxies([]),
       via: "signalbox",
@@ -268,6 +283,7 @@ export class TestRouter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.listener.stop(0);
     this.upstream.close();
+    this.holds.stop();
     this.fence.stop();
   }
 }

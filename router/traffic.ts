@@ -59,6 +59,8 @@ export class Traffic {
     stopping: 0,
     backlog: 0,
   };
+  /** Requests of customers that are held: how many wait, and what became of the others. */
+  readonly held = { waiting: 0, released: 0, timed_out: 0, refused: 0 };
   /** Failures to accept a connection, as at the limit of open descriptors. */
   acceptErrors = 0;
   #placements = new Map<string, PlacementTraffic>();

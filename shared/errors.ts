@@ -31,6 +31,7 @@ export const PROBLEM_TITLES = {
   "no-routing-key": "The request names no customer",
   "no-config": "No routing config yet",
   "too-many-connections": "Too many connections",
+  "held": "The customer's requests are held back",
   "bad-gateway": "The placement did not answer properly",
   "gateway-timeout": "The placement did not answer in time",
   "loop-detected": "The placement leads back to this router",

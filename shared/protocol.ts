@@ -2,6 +2,7 @@
  * The push protocol between a control plane and its routers. PROTOCOL.md beside this file is the
  * contract; this is its twin in code, used by both ends. Only `parse…` and `encode…` cross the wire.
  */
+import { customerProblem } from "./config.ts";
 import {
   type JsonDocument,
   JsonSyntaxError,
@@ -27,6 +28,12 @@ export const MAX_ROUTER_MESSAGE_BYTES = 1024 * 1024;
 
 /** The longest error an ack carries, in characters; the rest is cut. */
 export const MAX_ERROR_LENGTH = 64 * 1024;
+
+/** The longest hold, in milliseconds. */
+export const MAX_HOLD_MS = 300_000;
+
+/** The most customers of a hold. */
+export const MAX_HELD_CUSTOMERS = 100;
 
 /** The codes a connection is closed with. */
 export const CLOSE = {
@@ -78,8 +85,37 @@ export interface Ping {
   readonly epoch: string | null;
 }
 
+/** New requests of some customers are to wait. Beside the config: no version, and nothing that is stored. */
+export interface Hold {
+  readonly type: "hold";
+  /** Named again it is the same hold. */
+  readonly id: string;
+  readonly customers: readonly string[];
+  /** How much longer at most, in milliseconds. */
+  readonly for_ms: number;
+  /** After how many milliseconds event streams and tunnels of theirs are to be ended; null: they are left. */
+  readonly cut_streams_ms: number | null;
+}
+
+/** A hold is over: what waits goes on. */
+export interface Release {
+  readonly type: "release";
+  readonly id: string;
+}
+
+/** Event streams and tunnels that the version being served would send elsewhere are to be ended. */
+export interface CutStreams {
+  readonly type: "cut_streams";
+  /** Of no effect unless this one or a newer one is served. */
+  readonly version: number;
+  readonly after_ms: number;
+}
+
+/** What a router is to do beside serving a config. */
+export type Order = Hold | Release | CutStreams;
+
 /** What a control plane says. */
-export type ToRouter = ConfigUpdate | ConfigBegin | Ping;
+export type ToRouter = ConfigUpdate | ConfigBegin | Ping | Order;
 
 /** A router's answer to a push. */
 export interface Ack {
@@ -121,8 +157,20 @@ export interface Draining extends Omit<Drained, "type"> {
   readonly oldest_ms: number;
 }
 
+/** How a hold stands on the router. */
+export interface Holding {
+  readonly type: "holding";
+  readonly id: string;
+  /** What still runs of its customers; as in {@linkcode Draining}. */
+  readonly requests: number;
+  readonly streams: number;
+  readonly oldest_ms: number;
+  /** How many requests wait. */
+  readonly waiting: number;
+}
+
 /** What a router says. */
-export type ToControlPlane = Ack | Pong | Drained | Draining;
+export type ToControlPlane = Ack | Pong | Drained | Draining | Holding;
 
 /** What came over the wire. Unknown types are to be ignored and counted; malformed ones end the connection. */
 export type Parsed<M> =
@@ -160,6 +208,22 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           type,
           version: fields.whole("version", 0),
           epoch: fields.text("epoch", EPOCH),
+        };
+      case "hold":
+        return {
+          type,
+          id: fields.text("id", EPOCH) ?? fields.missing("id"),
+          customers: fields.customers("customers"),
+          for_ms: fields.span("for_ms") ?? fields.missing("for_ms"),
+          cut_streams_ms: fields.span("cut_streams_ms"),
+        };
+      case "release":
+        return { type, id: fields.text("id", EPOCH) ?? fields.missing("id") };
+      case "cut_streams":
+        return {
+          type,
+          version: fields.version(1),
+          after_ms: fields.span("after_ms") ?? 0,
         };
       default:
         return null;
@@ -203,6 +267,15 @@ export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
           streams: fields.whole("streams", 0) ?? 0,
           oldest_ms: fields.whole("oldest_ms", 0) ?? 0,
         };
+      case "holding":
+        return {
+          type,
+          id: fields.text("id", EPOCH) ?? fields.missing("id"),
+          requests: fields.whole("requests", 0) ?? 0,
+          streams: fields.whole("streams", 0) ?? 0,
+          oldest_ms: fields.whole("oldest_ms", 0) ?? 0,
+          waiting: fields.whole("waiting", 0) ?? 0,
+        };
       default:
         return null;
     }
@@ -226,7 +299,9 @@ export function encodeConfigUpdate(
 }
 
 /** The text of a message other than `config_update`; what is null is left out. */
-export function encode(message: ConfigBegin | Ping | ToControlPlane): string {
+export function encode(
+  message: ConfigBegin | Ping | Order | ToControlPlane,
+): string {
   return JSON.stringify(
     message,
     (_key, value) => value === null ? undefined : value,
@@ -336,6 +411,29 @@ class Fields {
     const value = this.required(name);
     return values.find((one) => one === value) ??
       this.#wrong(name, `one of ${values.join(", ")}`);
+  }
+
+  /** A span of time in milliseconds, for which somebody may be kept waiting. */
+  span(name: string): number | null {
+    const value = this.whole(name, 0);
+    if (value !== null && value > MAX_HOLD_MS) {
+      this.#wrong(name, `at most ${MAX_HOLD_MS}`);
+    }
+    return value;
+  }
+
+  customers(name: string): readonly string[] {
+    const value = this.required(name);
+    const rule = `a list of 1 to ${MAX_HELD_CUSTOMERS} customers`;
+    if (
+      !Array.isArray(value) || value.length === 0 ||
+      value.length > MAX_HELD_CUSTOMERS
+    ) this.#wrong(name, rule);
+    return value.map((customer) =>
+      typeof customer === "string" && customerProblem(customer) === null
+        ? customer
+        : this.#wrong(name, rule)
+    );
   }
 
   /** One that is none is ignored, as its standard asks for. */

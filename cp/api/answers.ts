@@ -7,6 +7,7 @@ import type {
   DIFF,
   DIFF_SAMPLE,
   EDIT_ANSWER,
+  HOLD,
   PLACEMENT,
   PROPAGATION,
   ROLLOUT,
@@ -22,6 +23,7 @@ export type ConfigBody = z.output<typeof CONFIG>;
 export type Diff = z.output<typeof DIFF>;
 export type DiffSample = z.output<typeof DIFF_SAMPLE>;
 export type EditAnswer = z.output<typeof EDIT_ANSWER>;
+export type Hold = z.output<typeof HOLD>;
 export type Placement = z.output<typeof PLACEMENT>;
 export type Propagation = z.output<typeof PROPAGATION>;
 export type Rollout = z.output<typeof ROLLOUT>;

@@ -23,7 +23,13 @@ import {
   readEditHead,
 } from "./edit_options.ts";
 import type { EditHead, IfMatch } from "./edit_options.ts";
+import {
+  type FencedAnswer,
+  fencedMove,
+  type FenceOptions,
+} from "./fenced_move.ts";
 import type { KeptVersions } from "./kept_versions.ts";
+import { badParameters } from "./parameters.ts";
 import { busy, invalid, ProblemError, toProblem } from "./problem.ts";
 import {
   answer,
@@ -53,6 +59,8 @@ export interface Plan {
   readonly message?: string;
   /** Whether it may be committed on a version that is damaged, as it takes nothing of that. */
   readonly replaceDamaged?: true;
+  /** How it is to be fenced, where it is. */
+  readonly fence?: FenceOptions | null;
   /** How it is committed, where `store.commit(edit)` is not how. */
   readonly commit?: (attribution: Attribution, edit: Edit) => Promise<TookOver>;
 }
@@ -134,7 +142,14 @@ export class Edits {
         const current = await this.#deps.store.current();
         await body.prepare(current?.config ?? null);
       }
-      return { ...options, edit: (now) => body.make(now?.config ?? null) };
+      const fence = body.fence === undefined
+        ? null
+        : body.fence((await this.#deps.store.current())?.config ?? null);
+      return {
+        ...options,
+        fence,
+        edit: (now) => body.make(now?.config ?? null),
+      };
     });
   }
 
@@ -182,6 +197,10 @@ export class Edits {
   ): Promise<Response | Rest> {
     const { fleet, stopping } = this.#deps;
     const { wait } = head;
+    // Where nobody moves there is nothing to fence.
+    if (plan.fence && plan.fence.customers.length > 0) {
+      return this.#fenced(plan, { head, c, fence: plan.fence });
+    }
     if (wait === null) return editAnswer((await this.#make(plan, head)).body);
     if (this.#waiting >= MAX_WAITING) {
       throw busy(
@@ -202,6 +221,9 @@ export class Edits {
     // The wait is long, and holds nothing of the request's body.
     return async () => {
       try {
+        if (wait.cutStreamsMs !== null) {
+          await this.#cutStreams(made.version, wait.cutStreamsMs, wait.ms);
+        }
         const rollout = await this.#wait(
           watch.wait(made.version, {
             until: wait.until,
@@ -218,11 +240,60 @@ export class Edits {
     };
   }
 
+  /** Has the routers that serve a version end what streams elsewhere, while the version is waited for. */
+  async #cutStreams(
+    { version }: Version,
+    afterMs: number,
+    waitMs: number,
+  ): Promise<void> {
+    const { store, fleet } = this.#deps;
+    const until = new Date(Date.now() + waitMs).toISOString();
+    await store.changeOrders((orders) => ({
+      ...orders,
+      cuts: [...orders.cuts, { version, afterMs, until }],
+    }));
+    await fleet.refresh();
+  }
+
+  async #fenced(
+    plan: Plan,
+    { head, c, fence }: {
+      head: EditHead;
+      c: ApiContext;
+      fence: FenceOptions;
+    },
+  ): Promise<Rest> {
+    const { store, fleet, stopping } = this.#deps;
+    if (head.wait !== null) {
+      throw badParameters("The query", [{
+        pointer: "wait",
+        detail:
+          "A fenced move waits until all routers serve it; it takes no wait.",
+      }]);
+    }
+    // Told before anybody is held for nothing.
+    await plan.edit(await store.current());
+    return async () => {
+      const { made, fenced, rollout } = await fencedMove({
+        store,
+        fleet,
+        author: head.author,
+        signal: AbortSignal.any([c.req.raw.signal, stopping]),
+      }, { ...fence, commit: () => this.#make(plan, head) });
+      return editAnswer({ ...made.body, fenced, rollout });
+    };
+  }
+
   /** Commits, and tells of it. */
   async #make(
     plan: Plan,
     head: EditHead,
-  ): Promise<{ version: Version; body: EditAnswer }> {
+  ): Promise<{
+    version: Version;
+    previous: Version | null;
+    changed: boolean;
+    body: EditAnswer;
+  }> {
     const { store, metrics } = this.#deps;
     const started = performance.now();
     const committed = await tracedCommit(
@@ -266,6 +337,8 @@ export class Edits {
     const { epoch, digest } = version;
     return {
       version,
+      previous,
+      changed,
       body: {
         version: version.version,
         previous_version: previousVersion,
@@ -319,8 +392,9 @@ export class Edits {
   }
 }
 
-type EditAnswer = Omit<z.input<typeof EDIT_ANSWER>, "rollout"> & {
+type EditAnswer = Omit<z.input<typeof EDIT_ANSWER>, "rollout" | "fenced"> & {
   rollout?: Rollout;
+  fenced?: FencedAnswer;
 };
 
 function editAnswer(body: EditAnswer): Response {

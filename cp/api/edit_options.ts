@@ -24,7 +24,23 @@ export const EDIT_QUERY = z.strictObject({
       description:
         "With applied: answers when every router has answered for this version or a newer one, or the time is up. With drained: also when nothing runs any more that the version would send elsewhere.",
     }),
-  timeout: z.string().transform((text, context) => {
+  timeout: spanOfTime().optional().openapi({
+    type: "string",
+    description: "How long a wait lasts, at most 5m.",
+    default: "10s",
+    example: "10s",
+  }),
+  cut_streams: spanOfTime().optional().openapi({
+    type: "string",
+    description:
+      "With wait=drained: how long after a router serves the version its event streams and tunnels are ended that would go elsewhere.",
+    example: "5s",
+  }),
+});
+
+/** A span of time as text; in milliseconds once it was read. */
+export function spanOfTime() {
+  return z.string().transform((text, context) => {
     const result = duration().safeParse(text);
     if (result.success && result.data <= MAX_WAIT_MS) return result.data;
     context.addIssue({
@@ -33,13 +49,8 @@ export const EDIT_QUERY = z.strictObject({
         "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
     });
     return z.NEVER;
-  }).optional().openapi({
-    type: "string",
-    description: "How long a wait lasts, at most 5m.",
-    default: "10s",
-    example: "10s",
-  }),
-});
+  });
+}
 
 /** The headers of every edit. */
 export const EDIT_HEADERS = z.object({
@@ -78,7 +89,12 @@ export type IfMatch = "*" | readonly string[];
 export interface EditHead {
   readonly dryRun: boolean;
   /** What of the rollout to wait for, and how long, in milliseconds; null: for nothing. */
-  readonly wait: { readonly until: RolloutGoal; readonly ms: number } | null;
+  readonly wait: {
+    readonly until: RolloutGoal;
+    readonly ms: number;
+    /** When old streams are ended on each router, in milliseconds after it serves the version; null: they are left. */
+    readonly cutStreamsMs: number | null;
+  } | null;
   readonly ifMatch: IfMatch | null;
   readonly author: string | null;
   readonly message: string | null;
@@ -113,6 +129,13 @@ export function readEditHead(
         "timeout says how long a wait lasts, and there is no wait=applied or wait=drained.",
     }]);
   }
+  if (query.cut_streams !== undefined && query.wait !== "drained") {
+    throw badParameters("The query", [{
+      pointer: "cut_streams",
+      detail:
+        "cut_streams ends streams that wait=drained would wait for, and there is no wait=drained.",
+    }]);
+  }
   const author = result.values["x-signalbox-author"] ?? null;
   const tokenName = c.get("tokenName");
   if (tokenName !== null && author !== null && author !== tokenName) {
@@ -127,9 +150,11 @@ export function readEditHead(
   }
   return {
     dryRun: query.dry_run === "true",
-    wait: query.wait === undefined
-      ? null
-      : { until: query.wait, ms: query.timeout ?? DEFAULT_WAIT_MS },
+    wait: query.wait === undefined ? null : {
+      until: query.wait,
+      ms: query.timeout ?? DEFAULT_WAIT_MS,
+      cutStreamsMs: query.cut_streams ?? null,
+    },
     ifMatch: result.values["if-match"] ?? null,
     author: tokenName ?? author,
     message: result.values["x-signalbox-message"] ?? null,

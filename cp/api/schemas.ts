@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { customerName, endpointUrl, placementName } from "./check.ts";
+import { spanOfTime } from "./edit_options.ts";
 import { NEXT_CURSOR } from "./paging.ts";
 
 const version = () =>
@@ -118,6 +119,43 @@ export const ROLLOUT = z.strictObject({
   waited_ms: z.number(),
 }).openapi("Rollout");
 
+export const HOLD_BODY = z.strictObject({
+  for: spanOfTime().openapi({
+    type: "string",
+    description: "How long at most, up to 5m.",
+    example: "10s",
+  }),
+  cut_streams: spanOfTime().optional().openapi({
+    type: "string",
+    description:
+      "How long after it begins the customer's event streams and tunnels are ended.",
+  }),
+}).openapi("HoldBody");
+
+export const HOLD = z.strictObject({
+  id: z.string(),
+  customers: z.array(customerName()),
+  created_at: time(),
+  until: time(),
+  author: z.string().nullable(),
+  state: z.enum(["drained", "draining", "pending", "unknown"]).openapi({
+    description:
+      "drained: every router holds, and nothing of the customers runs any more. draining: something does. pending: a router has yet to answer. unknown: nothing is known to run, but some routers cannot hold, or are not connected.",
+  }),
+  holding: z.array(z.strictObject({
+    id: z.string(),
+    ...OLD_WORK,
+    waiting: z.int().openapi({ description: "Requests that wait." }),
+  })),
+  pending: z.array(z.string()),
+  cannot: z.array(z.string()).openapi({
+    description: "Routers that do not have the feature hold.",
+  }),
+  gone: z.array(z.string()).openapi({
+    description: "Routers that are not connected.",
+  }),
+}).openapi("Hold");
+
 export const VERSION_ROLLOUT = z.strictObject({
   version: z.int(),
   epoch: z.string(),
@@ -133,6 +171,21 @@ export const EDIT_ANSWER = z.strictObject({
   digest: digest(),
   summary: SUMMARY,
   rollout: ROLLOUT.optional(),
+  fenced: z.strictObject({
+    proven: z.boolean().openapi({
+      description:
+        "Whether no request of these customers can have run on both sides: false only with force, where some routers did not hold.",
+    }),
+    held_ms: z.int().openapi({
+      description: "From the hold to the last router that serves the move.",
+    }),
+    drained_ms: z.int().openapi({
+      description: "From the hold to the end of what ran.",
+    }),
+    unheld: z.array(z.string()).openapi({
+      description: "Routers that could not hold, or were not connected.",
+    }),
+  }).optional(),
   dry_run: z.literal(true).optional().openapi({
     description:
       "A dry run: version and previous_version are the committed one, digest is that of what would be.",

@@ -9,6 +9,7 @@ const HEAD: Head = {
   epoch: "e2",
   digest: digest("9"),
   supersedes: ["e0", "e1"],
+  orders: { holds: [], cuts: [] },
 };
 const RECORDED = new Map<number, Recorded | null>([
   [5, { epoch: "e1", digest: digest("5") }],
@@ -103,7 +104,13 @@ for (const [name, served, kind] of CASES) {
 }
 
 Deno.test("judge() finds any version in conflict with an empty store", () => {
-  const empty = { version: 0, epoch: "e9", digest: null, supersedes: [] };
+  const empty = {
+    version: 0,
+    epoch: "e9",
+    digest: null,
+    supersedes: [],
+    orders: { holds: [], cuts: [] },
+  };
   const served = { version: 1, epoch: null, digest: null };
   assert.equal(judge(served, empty, () => undefined).kind, "conflict");
   const blank = { ...served, version: null };
@@ -116,6 +123,7 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
     epoch: "e3",
     digest: digest("b"),
     supersedes: ["e0", "e1", "e2", "x"],
+    orders: { holds: [], cuts: [] },
   };
   const recorded = new Map<number, Recorded | null>([
     ...RECORDED,

@@ -56,6 +56,8 @@ export interface Connection {
   verdict: Exclude<Verdict, { kind: "lookup" }> | null;
   /** Whether the head was read strongly since the router last told something new. */
   confirmed: boolean;
+  /** The orders that it was told on this connection: ids of holds, and names of cuts. */
+  readonly ordered: Set<string>;
   /** What is worth telling once is told once a connection; a conflict once each time it begins. */
   readonly told: Set<"unknown" | "unsolicited" | "conflict">;
 }

@@ -2,6 +2,7 @@ import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import type { ConflictSummary, RouterStatus, RouterView } from "./fleet.ts";
+import { type HoldAnswer, holdAnswer } from "./orders.ts";
 import { type Answer, answerOf, type Awaited } from "./rollout.ts";
 import type { OpenSession } from "./session.ts";
 import type { Source } from "./source.ts";
@@ -97,6 +98,7 @@ export class Directory {
     return recordOf(view, {
       about: aboutOf(view.status, stateOf(newest)),
       oldWork: stateOf(newest).oldWork,
+      holds: stateOf(newest).holds,
       controlPlane: this.controlPlane,
       liveUntil,
     });
@@ -112,6 +114,13 @@ export class Directory {
         tells: connection.features.includes("drained"),
       })
     );
+  }
+
+  /** How each router stands to a hold. */
+  *holdAnswers(hold: string): Generator<readonly [string, HoldAnswer]> {
+    for (const connection of this.#all) {
+      yield [connection.id, holdAnswer(connection, hold)];
+    }
   }
 
   /** How many do not serve what they should. */

@@ -19,6 +19,7 @@ import {
 import type { Directory } from "./directory.ts";
 import type { FleetEvent, RouterView } from "./fleet.ts";
 import type { Judgement } from "./judgement.ts";
+import type { OrderSender } from "./orders.ts";
 import type { Pacer } from "./pacer.ts";
 import type { Frames } from "./payload.ts";
 import type { Propagation } from "./propagation.ts";
@@ -68,6 +69,7 @@ export interface ExchangeOptions {
   readonly stats: HubStats;
   readonly propagation: Propagation;
   readonly hears: ExchangeListener;
+  readonly orders: OrderSender;
   /** Whether no other process uses the store. */
   readonly exclusive: boolean;
 }
@@ -88,6 +90,7 @@ export class Exchange {
   readonly #stats: HubStats;
   readonly #propagation: Propagation;
   readonly #hears: ExchangeListener;
+  readonly #orders: OrderSender;
   readonly #exclusive: boolean;
   readonly #reporter: Reporter;
   readonly #rejections = new Rejections();
@@ -111,6 +114,7 @@ export class Exchange {
     this.#stats = options.stats;
     this.#propagation = options.propagation;
     this.#hears = options.hears;
+    this.#orders = options.orders;
     this.#exclusive = options.exclusive;
     this.#reporter = new Reporter(options.log, options.stats);
   }
@@ -195,6 +199,7 @@ export class Exchange {
       }),
       verdict: null,
       confirmed: false,
+      ordered: new Set(),
       told: new Set(),
     };
     const link: Link = {
@@ -218,6 +223,7 @@ export class Exchange {
       duplicate: this.#directory.withId(id).length > 1,
     });
     this.#sweepLater();
+    this.#orders.tell(connection);
     this.#judgement.arrive(connection);
     if (connection.named) this.#roster.touch(id);
     this.#hears.change(id);
@@ -338,7 +344,13 @@ export class Exchange {
         this.#moved(connection);
         this.#hears.event(effect.type, this.#directory.view(connection));
         return;
+      case "holding":
+        void this.#orders.heard(connection, effect.id);
+        if (this.#exclusive) this.#hears.change(connection.id);
+        else this.#moved(connection);
+        return;
       case "served":
+        this.#orders.tell(connection);
         this.#judgement.judge(connection);
         this.#moved(connection);
         return;
@@ -487,6 +499,7 @@ export class Exchange {
         const record = recordOf(gone, {
           about: null,
           oldWork: null,
+          holds: [],
           controlPlane: this.#directory.controlPlane,
           liveUntil: gone.gone_since!,
         });

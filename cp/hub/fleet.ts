@@ -97,6 +97,33 @@ export interface Rollout extends Partial<FenceRollout> {
 /** What a wait for a rollout is for. */
 export type RolloutGoal = "applied" | "drained";
 
+/** How a hold stands on all routers. */
+export interface HoldRollout {
+  /**
+   * `drained`: every router holds, and nothing of the customers runs any more. `draining`: something does. `pending`: a
+   * router has yet to answer. `unknown`: nothing is known to run, but some routers cannot hold or are not connected.
+   */
+  readonly state: "drained" | "draining" | "pending" | "unknown";
+  readonly holding: readonly (
+    & { readonly id: string; readonly waiting: number }
+    & OldWorkView
+  )[];
+  readonly pending: readonly string[];
+  /** Routers without the feature. */
+  readonly cannot: readonly string[];
+  /** Routers that are not connected. */
+  readonly gone: readonly string[];
+}
+
+/** A hold as the API shows it. */
+export interface HoldView extends HoldRollout {
+  readonly id: string;
+  readonly customers: readonly string[];
+  readonly created_at: string;
+  readonly until: string;
+  readonly author: string | null;
+}
+
 /** Follows routers from before a commit on, so that none is missed that leaves right after it. */
 export interface RolloutWatch {
   /**
@@ -159,6 +186,19 @@ export interface Fleet {
   follow(): RolloutWatch;
   /** How far a version, or a newer one, has come by now, and how far its routers are drained. */
   rollout(version: Pick<Version, "version" | "epoch">): Promise<Rollout>;
+  /** The holds whose time is not over, and how they stand. */
+  holds(): Promise<HoldView[]>;
+  /** Waits until `enough` says so of how a hold stands, or the time is up; answers how it stands then. */
+  waitForHold(
+    id: string,
+    options: {
+      timeoutMs: number;
+      signal: AbortSignal;
+      enough: (rollout: HoldRollout) => boolean;
+    },
+  ): Promise<HoldRollout>;
+  /** Reads the store anew, as after orders were changed; routers are told before this resolves. */
+  refresh(): Promise<boolean>;
   /** How fast the newest versions reached the routers connected here, the newest first. */
   propagation(limit: number): VersionPropagation[];
   /** Hears of every event until the answered function is called. A listener must not throw. */

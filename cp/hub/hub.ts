@@ -8,12 +8,21 @@ import type {
   ConflictSummary,
   Fleet,
   FleetEvent,
+  HoldRollout,
+  HoldView,
   Rollout,
   RolloutWatch,
   RouterView,
 } from "./fleet.ts";
 import type { HubOptions } from "./hub_options.ts";
+import {
+  holdRollout,
+  type HoldSource,
+  holdView,
+  HoldWatch,
+} from "./hold_watch.ts";
 import { Judgement } from "./judgement.ts";
+import { OrderSender } from "./orders.ts";
 import { Pacer, PACER_LIMITS } from "./pacer.ts";
 import { type Refusal, Refusals } from "./refusals.ts";
 import {
@@ -45,6 +54,8 @@ export class Hub implements Fleet {
   readonly #propagation = new Propagation();
   readonly #directory: Directory;
   readonly #exchange: Exchange;
+  readonly #orders: OrderSender;
+  readonly #holdWatches = new Set<HoldWatch>();
   readonly #refusals: Refusals;
   readonly #followers = new Set<RolloutFollower>();
   readonly #listeners = new Set<(event: FleetEvent) => void>();
@@ -74,6 +85,7 @@ export class Hub implements Fleet {
       log,
       clock,
       changed: (standing) => this.#exchange.changed(standing),
+      ordered: (orders) => this.#orders.changed(orders),
       wanted: () => this.#directory.all.size > 0,
     });
     this.#directory = new Directory({
@@ -114,6 +126,11 @@ export class Hub implements Fleet {
       liveIds: () => this.#directory.namedIds(),
       isLive: (id) => this.#directory.hasId(id),
     });
+    this.#orders = new OrderSender({
+      clock,
+      connections: this.#directory.all,
+      refresh: () => this.#source.refresh(),
+    });
     this.#exchange = new Exchange({
       log,
       clock,
@@ -126,6 +143,7 @@ export class Hub implements Fleet {
       stats: this.#stats,
       propagation: this.#propagation,
       exclusive: options.exclusive,
+      orders: this.#orders,
       hears: {
         change: (id) => this.#notice(id),
         event: (kind, router) => this.#tell(kind, router),
@@ -278,6 +296,39 @@ export class Hub implements Fleet {
     }
   }
 
+  async holds(): Promise<HoldView[]> {
+    await this.#source.refresh();
+    return await Promise.all(
+      this.#orders.holds.map(async (hold) =>
+        holdView(hold, await holdRollout(this.#holdSource(), hold.id))
+      ),
+    );
+  }
+
+  async waitForHold(
+    id: string,
+    options: Parameters<HoldWatch["wait"]>[1],
+  ): Promise<HoldRollout> {
+    const watch = new HoldWatch(this.#holdSource(), this.#clock);
+    this.#holdWatches.add(watch);
+    try {
+      return await watch.wait(id, options);
+    } finally {
+      this.#holdWatches.delete(watch);
+    }
+  }
+
+  refresh(): Promise<boolean> {
+    return this.#source.refresh();
+  }
+
+  #holdSource(): HoldSource {
+    return {
+      answers: (hold) => this.#directory.holdAnswers(hold),
+      others: () => this.#others(),
+    };
+  }
+
   propagation(limit: number): VersionPropagation[] {
     return this.#propagation.newest(limit);
   }
@@ -317,6 +368,7 @@ export class Hub implements Fleet {
 
   #notice(id: string): void {
     for (const follower of this.#followers) follower.notice(id);
+    for (const watch of this.#holdWatches) watch.notice();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Parsed, ToControlPlane } from "../../shared/protocol.ts";
-import type { OldWork } from "../store/store.ts";
+import type { HoldState, OldWork } from "../store/store.ts";
 import type { RouterStatus } from "./fleet.ts";
 
 /**
@@ -143,6 +143,8 @@ export interface OpenSession {
   readonly pongAt: number | null;
   /** What it told last of its old work; null before it did. */
   readonly oldWork: OldWork | null;
+  /** What it told last of each hold. */
+  readonly holds: readonly HoldState[];
   /** What it may still say; see `burst`. */
   readonly allowance: number;
   readonly allowanceAt: number;
@@ -212,6 +214,8 @@ export type SessionEffect =
   | { readonly type: "too_large"; readonly target: VersionName }
   /** What the router serves is another version than was known: it has to be judged again. */
   | { readonly type: "served" }
+  /** It told how a hold stands. */
+  | { readonly type: "holding"; readonly id: string }
   /** Whether what it serves is on its disk has changed. */
   | { readonly type: "saved" }
   /** It told of its old work anew. */
@@ -248,6 +252,7 @@ export function openSession(
     pingedAt: now,
     pongAt: null,
     oldWork: null,
+    holds: [],
     allowance: rules.burst,
     allowanceAt: now,
   };

@@ -1,6 +1,7 @@
 import type { Logger } from "../../shared/log.ts";
 import {
   type Head,
+  type Orders,
   StoreDamaged,
   type Version,
   type VersionStore,
@@ -35,6 +36,7 @@ export class Source {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #changed: (standing: Standing) => void;
+  readonly #ordered: (orders: Orders) => void;
   readonly #wanted: () => boolean;
   readonly #ended = new AbortController();
   /** What the store keeps of older versions, as read since it has the head it has. */
@@ -45,11 +47,13 @@ export class Source {
   #queued: Promise<boolean> | null = null;
   #cancelRetry: (() => void) | null = null;
   #retryMs = RETRY_MS;
+  /** The orders last told of, as text. */
+  #orders: string | null = null;
   #failing = false;
   #watching: Promise<void> | null = null;
 
   /**
-   * `changed` is called with each new standing, never from within a call to the source; `wanted` tells whether there
+   * `changed` is called with each new standing, and `ordered` with other orders of the head, never from within a call to the source; `wanted` tells whether there
    * is anybody to push to.
    */
   constructor(options: {
@@ -57,12 +61,14 @@ export class Source {
     log: Logger;
     clock: Clock;
     changed: (standing: Standing) => void;
+    ordered: (orders: Orders) => void;
     wanted: () => boolean;
   }) {
     this.#store = options.store;
     this.#log = options.log;
     this.#clock = options.clock;
     this.#changed = options.changed;
+    this.#ordered = options.ordered;
     this.#wanted = options.wanted;
   }
 
@@ -169,7 +175,10 @@ export class Source {
       const standing = this.#standing;
       const known = standing !== null && standing.damage === null &&
         sameHead(standing.head, head);
-      if (known) return this.#settle(null);
+      if (known) {
+        this.#order(head);
+        return this.#settle(null);
+      }
       const recorded = await this.#readPrevious();
       const next = this.#stand(head, { version, damage: null });
       if (this.#wanted()) await next.payload?.prepare();
@@ -293,8 +302,16 @@ export class Source {
     if (head.digest !== null) {
       this.#remember(head.version, { epoch: head.epoch, digest: head.digest });
     }
+    this.#order(head);
     this.#standing = standing;
     if (!this.#ended.signal.aborted) this.#changed(standing);
+  }
+
+  #order({ orders }: Head): void {
+    const text = JSON.stringify(orders);
+    if (text === this.#orders) return;
+    this.#orders = text;
+    if (!this.#ended.signal.aborted) this.#ordered(orders);
   }
 }
 

@@ -2,6 +2,7 @@ import type {
   Ack,
   Drained,
   Draining,
+  Holding,
   Pong,
   ToControlPlane,
 } from "../../shared/protocol.ts";
@@ -174,6 +175,8 @@ function understand(
     case "drained":
     case "draining":
       return fence(session, message);
+    case "holding":
+      return holding(session, message);
     default:
       return message satisfies never;
   }
@@ -304,6 +307,19 @@ function fence(session: OpenSession, message: Drained | Draining): Step {
     oldWork: oldWorkOf(message),
     served: durable === null ? served : { ...served, durable },
   }, [{ type: "fence", drained, mattered }]];
+}
+
+/** How many holds a router may tell of. */
+const MAX_HOLDS = 256;
+
+function holding(session: OpenSession, message: Holding): Step {
+  const { id, requests, streams, waiting, oldest_ms: oldestMs } = message;
+  const holds = session.holds.filter((known) => known.id !== id);
+  const told = { id, requests, streams, oldestMs, waiting };
+  return [
+    { ...session, holds: [...holds.slice(1 - MAX_HOLDS), told] },
+    [{ type: "holding", id }],
+  ];
 }
 
 function resend(session: OpenSession): Step {

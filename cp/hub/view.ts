@@ -1,4 +1,4 @@
-import type { Head, OldWork, RouterRecord } from "../store/store.ts";
+import type { Head, HoldState, OldWork, RouterRecord } from "../store/store.ts";
 import { type Clock, timeText } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import { shownOldWork } from "./fence.ts";
@@ -101,7 +101,7 @@ export function viewOfRecord(
     error: record.error,
     lag: null,
     last_pong: record.lastPong,
-    features: [],
+    features: record.features,
     control_plane: record.controlPlane,
   };
 }
@@ -114,9 +114,10 @@ export function recordOf(
     controlPlane: string;
     liveUntil: string;
     oldWork: OldWork | null;
+    holds: readonly HoldState[];
   },
 ): RouterRecord {
-  const { about, oldWork } = options;
+  const { about } = options;
   const status = about === null
     ? view.status
     : `${view.status} ${about.version} ${about.epoch}`;
@@ -133,7 +134,9 @@ export function recordOf(
     digest: view.digest,
     durable: view.durable,
     appliedAt: view.applied_at,
-    oldWork,
+    oldWork: options.oldWork,
+    holds: options.holds,
+    features: view.features,
     status,
     error: view.error,
     lastPong: view.last_pong,

@@ -15,7 +15,7 @@ import {
 import { type ChunkRef, Manifest, TAIL_SLOT } from "./manifest.ts";
 import type { Known, Newest } from "./newest.ts";
 import { pause } from "./pause.ts";
-import { encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord, HEAD_SHAPE } from "./records.ts";
 import { SerialQueue } from "./serial_queue.ts";
 import { makeDigests, Turns } from "./turns.ts";
 import {
@@ -24,6 +24,8 @@ import {
   type CommitOptions,
   type Committed,
   type Edit,
+  type Head,
+  type Orders,
   StoreTimedOut,
   StoreUnavailable,
 } from "./store.ts";
@@ -31,6 +33,7 @@ import {
   checkAttribution,
   nextHead,
   nextInfo,
+  orderedHead,
   type Takeover,
 } from "./version_info.ts";
 
@@ -117,6 +120,36 @@ export class Committer {
       swept: null,
     };
     return await this.#queue.run(() => this.#run(request));
+  }
+
+  /** Changes what routers are to do beside; see {@linkcode VersionStore.changeOrders}. */
+  changeOrders(change: (now: Orders, head: Head) => Orders): Promise<Head> {
+    return this.#queue.run(() => this.#changeOrders(change));
+  }
+
+  async #changeOrders(
+    change: (now: Orders, head: Head) => Orders,
+  ): Promise<Head> {
+    const { db, newest, signal } = this.#options;
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      if (signal.aborted) {
+        throw new StoreUnavailable("Cannot change orders: the store closes");
+      }
+      const entry = await db.get(HEAD_KEY);
+      const head = orderedHead(
+        decodeRecord(entry, HEAD_SHAPE),
+        change,
+        Date.now(),
+      );
+      const operation = db.atomic().check(entry)
+        .set(HEAD_KEY, encodeRecord(head));
+      if (await db.commit(operation, HEAD_KEY) !== null) return head;
+      newest.doubt();
+      await pause(Math.random() * Math.min(MAX_WAIT_MS, 2 ** attempt), signal);
+    }
+    throw new StoreUnavailable(
+      `Cannot change orders: others changed the head during each of ${MAX_TRIES} tries`,
+    );
   }
 
   async #run(request: Request): Promise<Committed> {

@@ -31,6 +31,7 @@ import {
   type Edit,
   type Head,
   type Newest as NewestVersion,
+  type Orders,
   type RouterRecord,
   StoreUnavailable,
   type Version,
@@ -293,6 +294,14 @@ export class KvStore implements VersionStore {
     return await this.#commit(currentContents(check), attribution, {
       takeover: options,
     });
+  }
+
+  async changeOrders(
+    change: (now: Orders, head: Head) => Orders,
+  ): Promise<Head> {
+    const head = await this.#committer.changeOrders(change);
+    for (const alarm of this.#alarms) alarm.ring();
+    return head;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {

@@ -10,6 +10,7 @@ import {
   type Edit,
   type Head,
   type Newest,
+  type Orders,
   type RouterRecord,
   StoreUnavailable,
   type Version,
@@ -26,6 +27,7 @@ import {
   keptRouter,
   nextHead,
   nextInfo,
+  orderedHead,
   type Takeover,
 } from "./version_info.ts";
 
@@ -132,6 +134,18 @@ export class MemoryStore implements VersionStore {
   ): Promise<Committed> {
     checkTakeover(options);
     return await this.#commit(currentContents(check), attribution, options);
+  }
+
+  async changeOrders(
+    change: (now: Orders, head: Head) => Orders,
+  ): Promise<Head> {
+    const database = await this.#open();
+    return await database.queue.run(() => {
+      database.head = orderedHead(database.head, change, Date.now());
+      database.stamp++;
+      for (const alarm of database.alarms) alarm.ring();
+      return Promise.resolve(database.head);
+    });
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {

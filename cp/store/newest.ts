@@ -80,6 +80,12 @@ export class Newest {
     if (this.#sure && this.#known !== null && headName(this.#known) === name) {
       return this.#known;
     }
+    // Orders change the head and leave its version as it is.
+    if (this.#sure && this.#known !== null && isSame(this.#known.head, head)) {
+      const known = { ...this.#known, stamp, head };
+      this.keep(known);
+      return known;
+    }
     // Several who ask for one head share one reading of it.
     if (this.#loading?.name === name) return await this.#loading.result;
     const loading = { name, result: this.#read(head, stamp) };
@@ -181,6 +187,11 @@ export class Newest {
       );
     }
   }
+}
+
+function isSame(a: Head, b: Head): boolean {
+  return a.version === b.version && a.epoch === b.epoch &&
+    a.digest === b.digest;
 }
 
 /** Tells heads apart. A stamp alone does not: a store that is restored counts on from where it was then. */

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { keyText } from "./keys.ts";
 import {
   type Head,
+  type Orders,
   type RouterRecord,
   StoreDamaged,
   type VersionInfo,
@@ -22,11 +23,29 @@ export const STORE_SHAPE = z.object({
   createdAt: z.string(),
 });
 
+const ORDERS_SHAPE: z.ZodType<Orders> = z.object({
+  holds: z.array(z.object({
+    id: z.string(),
+    customers: z.array(z.string()),
+    createdAt: z.string(),
+    until: z.string(),
+    author: z.string().nullable(),
+    cutStreamsMs: z.number().nullable(),
+  })),
+  cuts: z.array(z.object({
+    version: VERSION,
+    afterMs: z.number(),
+    until: z.string(),
+  })),
+});
+
 export const HEAD_SHAPE: z.ZodType<Head> = z.object({
   version: z.int().min(0),
   epoch: z.string().min(1),
   digest: DIGEST.nullable(),
   supersedes: z.array(z.string()),
+  // Releases before 0.2 have none.
+  orders: ORDERS_SHAPE.default({ holds: [], cuts: [] }),
 }).refine((head) => (head.version === 0) === (head.digest === null));
 
 export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({
@@ -68,6 +87,14 @@ export const ROUTER_SHAPE: z.ZodType<RouterRecord> = z.object({
     streams: z.int().min(0),
     oldestMs: z.number().min(0),
   }).nullable().default(null),
+  holds: z.array(z.object({
+    id: z.string(),
+    requests: z.int().min(0),
+    streams: z.int().min(0),
+    oldestMs: z.number().min(0),
+    waiting: z.int().min(0),
+  })).default([]),
+  features: z.array(z.string()).default([]),
   status: z.string(),
   error: z.string().nullable(),
   lastPong: z.string().nullable(),

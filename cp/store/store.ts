@@ -25,6 +25,33 @@ export interface Version extends VersionInfo {
   readonly config: Config;
 }
 
+/** New requests of some customers are to wait, on every router, until it is taken away or its time is over. */
+export interface HoldOrder {
+  readonly id: string;
+  readonly customers: readonly string[];
+  /** RFC 3339, on the clock of the control plane that made it; so is `until`. */
+  readonly createdAt: string;
+  readonly until: string;
+  readonly author: string | null;
+  /** So many milliseconds after it began, event streams and tunnels of its customers are ended; null: they are left. */
+  readonly cutStreamsMs: number | null;
+}
+
+/** Event streams and tunnels that a version would send elsewhere are to be ended, on every router that serves it. */
+export interface CutOrder {
+  readonly version: number;
+  /** How long after a router serves the version, in milliseconds. */
+  readonly afterMs: number;
+  /** RFC 3339: routers that serve the version later are not told any more. */
+  readonly until: string;
+}
+
+/** What routers are to do beside serving a config. It has no version, and is over after minutes at most. */
+export interface Orders {
+  readonly holds: readonly HoldOrder[];
+  readonly cuts: readonly CutOrder[];
+}
+
 /** Where a store stands. */
 export interface Head {
   /** 0 while nothing has been committed. */
@@ -34,6 +61,7 @@ export interface Head {
   readonly digest: string | null;
   /** The epochs this one replaces, its own predecessors and foreign ones, oldest first. */
   readonly supersedes: readonly string[];
+  readonly orders: Orders;
 }
 
 /** Who edits, and why: kept with the version. */
@@ -85,6 +113,17 @@ export interface Assignments {
   readonly placements: readonly (string | null)[];
 }
 
+/** How a hold stands on a router. */
+export interface HoldState {
+  readonly id: string;
+  /** What still runs of its customers; as in {@linkcode OldWork}. */
+  readonly requests: number;
+  readonly streams: number;
+  readonly oldestMs: number;
+  /** How many requests wait. */
+  readonly waiting: number;
+}
+
 /** What a router told last of what still runs there, and would go elsewhere under the version it serves. */
 export interface OldWork {
   readonly version: number;
@@ -121,6 +160,9 @@ export interface RouterRecord {
   readonly appliedAt: string | null;
   /** Null if it never told. */
   readonly oldWork: OldWork | null;
+  readonly holds: readonly HoldState[];
+  /** What it can do beyond what every router must. */
+  readonly features: readonly string[];
   readonly status: string;
   readonly error: string | null;
   /** RFC 3339; null before the first pong. */
@@ -175,6 +217,14 @@ export interface VersionStore {
     attribution: Attribution,
     check?: (current: Version | null) => unknown,
   ): Promise<Committed>;
+  /**
+   * Changes what routers are to do beside; what `change` throws ends it and reaches the caller. Orders whose time is over
+   * are dropped.
+   *
+   * @throws {RangeError} if there would be more than fit into the head.
+   * @throws {StoreUnavailable} if the database fails, or others change the head each time.
+   */
+  changeOrders(change: (now: Orders, head: Head) => Orders): Promise<Head>;
   /**
    * The head, now and after each change: by `watch`, and by a strong read every 2 s should a watch
    * stall. Steps may be skipped, the newest never is. A failing read is retried for ever and told

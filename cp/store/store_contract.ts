@@ -84,6 +84,8 @@ export function routerOf(
       streams: 1,
       oldestMs: 250,
     },
+    holds: [{ id: "h", requests: 1, streams: 2, oldestMs: 3, waiting: 4 }],
+    features: ["drained"],
     status: "current",
     error: null,
     lastPong: null,

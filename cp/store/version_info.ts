@@ -4,6 +4,7 @@ import {
   type Edit,
   EmptyStore,
   type Head,
+  type Orders,
   type RouterRecord,
   type Version,
   type VersionInfo,
@@ -31,7 +32,39 @@ export function emptyHead(): Head {
     epoch: crypto.randomUUID(),
     digest: null,
     supersedes: [],
+    orders: NO_ORDERS,
   };
+}
+
+/** Nothing to be done beside. */
+export const NO_ORDERS: Orders = Object.freeze({ holds: [], cuts: [] });
+
+/** Characters of all orders as JSON, so that they fit into the head's value beside the epochs. */
+const MAX_ORDERS = 16_000;
+
+/**
+ * The head with other orders; those whose time is over are dropped.
+ *
+ * @throws {RangeError} if they do not fit into the head.
+ */
+export function orderedHead(
+  head: Head,
+  change: (now: Orders, head: Head) => Orders,
+  now: number,
+): Head {
+  const current = ({ until }: { until: string }) => Date.parse(until) > now;
+  const { holds, cuts } = head.orders;
+  const changed = change(
+    { holds: holds.filter(current), cuts: cuts.filter(current) },
+    head,
+  );
+  const length = JSON.stringify(changed).length;
+  if (length > MAX_ORDERS) {
+    throw new RangeError(
+      `Cannot keep orders of ${length} characters: at most ${MAX_ORDERS} are kept`,
+    );
+  }
+  return { ...head, orders: changed };
 }
 
 /** The edit of a takeover: the contents stay, once `check` has found nothing against it. */
@@ -101,8 +134,9 @@ export function nextHead(
   takeover: Takeover | null,
 ): Head {
   const { version, epoch, digest } = info;
+  const { orders } = head;
   if (takeover === null) {
-    return { version, epoch, digest, supersedes: head.supersedes };
+    return { version, epoch, digest, supersedes: head.supersedes, orders };
   }
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
@@ -112,7 +146,7 @@ export function nextHead(
       `Cannot take over ${supersedes.length} epochs: a store supersedes at most ${MAX_SUPERSEDED}`,
     );
   }
-  return { version, epoch, digest, supersedes };
+  return { version, epoch, digest, supersedes, orders };
 }
 
 /**

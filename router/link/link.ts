@@ -8,7 +8,9 @@ import {
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
+import type { Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { PushContents } from "../config/config_reader.ts";
 import type { Connect, LinkSocket } from "./socket.ts";
 import {
@@ -40,8 +42,8 @@ const log = logger("link");
 /** Failed attempts between two warnings, once there has been one: about a minute's worth. */
 const WARN_EVERY = 24;
 
-/** What this router can do beyond what every router must. */
-const FEATURES: readonly string[] = ["drained"];
+/** What a router with a data path can do beyond what every router must. */
+const FEATURES: readonly string[] = ["drained", "hold", "cut_streams"];
 
 /** Applies a push that is to be taken. It must not throw; a rejection says why. */
 export type ApplyPush = (
@@ -65,6 +67,8 @@ export interface LinkOptions {
   /** What is served at the start; null for nothing, or a bootstrap config. */
   readonly serving: Serving | null;
   readonly apply: ApplyPush;
+  /** Does what the control plane wants done beside, where there is a data path to do it. */
+  readonly order?: (order: Order) => void;
   /** Told of large texts before they are read. */
   readonly trials?: Trials;
   /** @default {connectWebSocket} */
@@ -134,6 +138,11 @@ export class Link {
   /** The data path has told what still runs that the config being served would send elsewhere. */
   fence(report: FenceReport): void {
     this.#dispatch({ type: "fence", report });
+  }
+
+  /** The data path has told how a hold stands. */
+  holding(report: HoldReport): void {
+    this.#dispatch({ type: "holding", report });
   }
 
   status(): LinkStatus {
@@ -240,6 +249,9 @@ export class Link {
       case "apply":
         this.#apply(effect);
         return;
+      case "order":
+        this.#options.order?.(effect.order);
+        return;
       case "note":
         this.#take(effect.note);
         return;
@@ -259,7 +271,7 @@ export class Link {
       epoch: serving?.epoch ?? null,
       version: serving?.version ?? null,
       digest: serving?.digest ?? null,
-      features: FEATURES,
+      features: this.#options.order === undefined ? [] : FEATURES,
     });
     for (const [name, value] of announcement) url.searchParams.set(name, value);
     this.#socket = this.#connect(url.href, {

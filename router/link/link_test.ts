@@ -193,6 +193,7 @@ Deno.test("Link announces itself, and no origin", async () => {
   await using _router = new Router([`${plane.url}?zone=x`], {
     serving: serving(CONFIG, 5),
     token: "secret",
+    order: () => {},
   });
   const peer = await plane.peers.take();
   assert.deepEqual(Object.fromEntries(peer.url.searchParams), {
@@ -202,7 +203,7 @@ Deno.test("Link announces itself, and no origin", async () => {
     epoch: "e1",
     version: "5",
     digest: digestOfText(CONFIG),
-    features: "drained",
+    features: "drained,hold,cut_streams",
   });
   assert.equal(peer.headers.get("sec-websocket-protocol"), "signalbox.v1");
   assert.equal(peer.headers.get("authorization"), "Bearer secret");

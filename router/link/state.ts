@@ -1,7 +1,9 @@
 import type { ToControlPlane, ToRouter } from "../../shared/protocol.ts";
 import type { JsonDocument } from "../../shared/json.ts";
 import type { Parsed } from "../../shared/protocol.ts";
+import type { Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { PushHead, Serving } from "./verdict.ts";
 
 /** Numbers a link is run with; times are in milliseconds. */
@@ -153,7 +155,9 @@ export type LinkEvent =
   /** A config is on the disk after all, too late for the outcome to say so. */
   | { readonly type: "saved"; readonly head: Omit<Serving, "durable"> }
   /** The data path has told what is old under a config: at once when it serves that, and again as it changes. */
-  | { readonly type: "fence"; readonly report: FenceReport };
+  | { readonly type: "fence"; readonly report: FenceReport }
+  /** The data path has told how a hold stands. */
+  | { readonly type: "holding"; readonly report: HoldReport };
 
 /** What is to be done, in this order. */
 export type Effect =
@@ -183,6 +187,8 @@ export type Effect =
     readonly body: PushBody;
     readonly sameAs: string | null;
   }
+  /** Have the data path do something. */
+  | { readonly type: "order"; readonly order: Order }
   | { readonly type: "note"; readonly note: Note };
 
 /** What is worth a log line or a count. */

@@ -80,6 +80,12 @@ class Turn {
         this.state = { ...this.state, fence: event.report };
         this.#tellFence();
         return;
+      case "holding": {
+        if (phase.kind !== "open") return;
+        const { oldestMs, ...report } = event.report;
+        this.#send({ type: "holding", ...report, oldest_ms: oldestMs });
+        return;
+      }
       case "opened":
       case "heard":
       case "text":
@@ -245,6 +251,11 @@ class Turn {
         });
         return;
       }
+      case "hold":
+      case "release":
+      case "cut_streams":
+        this.effects.push({ type: "order", order: message });
+        return;
       default:
         message satisfies never;
     }

@@ -19,7 +19,9 @@ export type AbortReason =
   /** The body is not HTTP. */
   | "malformed"
   /** The time for running requests to finish is over. */
-  | "stopping";
+  | "stopping"
+  /** A stream was to end because its customer is moved. */
+  | "moved";
 
 /** What a request's body is sent to. */
 export interface BodySink {

@@ -9,6 +9,7 @@ export interface TrafficCounts {
   /** Errors that nobody caught. */
   readonly uncaught: number;
   readonly refused: Traffic["refused"];
+  readonly held: Traffic["held"];
   readonly placements: readonly PlacementCounts[];
 }
 
@@ -24,13 +25,14 @@ export type HistogramCounts = Readonly<Pick<Histogram, "counts" | "sum">>;
 
 /** A copy of the counters. */
 export function countsOf({ traffic, uncaught }: Totals): TrafficCounts {
-  const { inFlight, connections, acceptErrors, refused } = traffic;
+  const { inFlight, connections, acceptErrors, refused, held } = traffic;
   return {
     inFlight,
     connections,
     acceptErrors,
     uncaught,
     refused: { ...refused },
+    held: { ...held },
     placements: Array.from(traffic.placements(), (placement) => ({
       ...placement,
       duration: {
@@ -47,6 +49,7 @@ export function lastingCounts(counts: TrafficCounts): TrafficCounts {
     ...counts,
     inFlight: 0,
     connections: 0,
+    held: { ...counts.held, waiting: 0 },
     placements: counts.placements.map((placement) => ({
       ...placement,
       inFlight: 0,
@@ -74,6 +77,7 @@ export function sumCounts(parts: Iterable<TrafficCounts>): Totals {
     sum.connections += part.connections;
     sum.acceptErrors += part.acceptErrors;
     addRecord(sum.refused, part.refused);
+    addRecord(sum.held, part.held);
     for (const placement of part.placements) {
       addPlacement(sum.of(placement.placement), placement);
     }

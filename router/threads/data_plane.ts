@@ -14,6 +14,9 @@ import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { RouterSettings } from "../settings.ts";
 import { uncaughtErrors } from "../uncaught.ts";
 import { type FenceReport, joinReports } from "../fence.ts";
+import { HoldReports } from "../hold_reports.ts";
+import type { HoldReport } from "../holds.ts";
+import type { Order } from "../../shared/protocol.ts";
 import { countsOf, sumCounts, type Totals } from "./counts.ts";
 import type { SentListener } from "./serving_messages.ts";
 import { Threads } from "./threads.ts";
@@ -27,6 +30,8 @@ export interface DataPlaneOptions {
   readonly tls: TlsFiles;
   /** Hears what still runs that a config would send elsewhere, as {@linkcode Fence} tells it, of all threads in one. */
   readonly fence: (report: FenceReport) => void;
+  /** Hears how each hold stands, as {@linkcode Holds} tells it, of all threads in one. */
+  readonly holding: (report: HoldReport) => void;
 }
 
 /** All that serves customers: the data path of the main thread, and those of the others if there are any. */
@@ -40,6 +45,7 @@ export class DataPlane {
   #losses = 0;
   #ownFence: FenceReport | null = null;
   #fence: FenceReport | null = null;
+  readonly #holdReports = new HoldReports();
 
   constructor(settings: RouterSettings, options: DataPlaneOptions) {
     this.#settings = settings;
@@ -52,6 +58,7 @@ export class DataPlane {
         this.#ownFence = report;
         this.#fenceChanged();
       },
+      holding: (report) => this.#holding(this.#own, report),
     });
   }
 
@@ -95,6 +102,8 @@ export class DataPlane {
       active: activeConfig,
       via: this.#via,
       fenceChanged: () => this.#fenceChanged(),
+      holds: () => this.#own.holds(),
+      holding: (thread, report) => this.#holding(thread, report),
     });
   }
 
@@ -128,6 +137,21 @@ export class DataPlane {
   /** What was last known to run that the config being served would send elsewhere; null before there was a config. */
   get fence(): FenceReport | null {
     return this.#fence;
+  }
+
+  /** Does what it is told to do beside serving a config, on all threads. */
+  order(order: Order): void {
+    this.#own.order(order);
+    this.#threads?.order(order);
+  }
+
+  /** A thread has told how a hold stands on it, or has ended: all of them have to, before it counts. */
+  #holding(thread: object, report: HoldReport | null): void {
+    const all = [this.#own, ...this.#threads?.all ?? []];
+    const joined = report === null
+      ? this.#holdReports.leave(thread, all)
+      : [this.#holdReports.take(thread, report, all)];
+    for (const each of joined) if (each !== null) this.#options.holding(each);
   }
 
   /** A thread has told what is old on it: all of them have to, before it counts. */

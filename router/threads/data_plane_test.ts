@@ -6,6 +6,7 @@ import {
   type NextConfig,
 } from "../active.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import { ConfigRooms } from "../config/config_rooms.ts";
 import { readRouterSettings } from "../settings.ts";
 import { activeAt } from "../testing.ts";
@@ -20,12 +21,14 @@ function config(version: number): NextConfig {
 
 /** What the fence has told. */
 let reports: FenceReport[] = [];
+let holdings: HoldReport[] = [];
 
 async function withDataPlane(
   run: (data: DataPlane) => Promise<void>,
 ): Promise<void> {
   activate(null);
   reports = [];
+  holdings = [];
   const env = { ROUTER_THREADS: "3", LOG_LEVEL: "error" };
   const result = readRouterSettings(env);
   ok(result.ok);
@@ -34,6 +37,7 @@ async function withDataPlane(
     env,
     tls,
     fence: (report) => reports.push(report),
+    holding: (report) => holdings.push(report),
   });
   try {
     await run(data);

@@ -1,5 +1,7 @@
 import type { NextConfig } from "../active.ts";
+import type { Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { FirstConfig } from "../first_config.ts";
 import type { LinkCounters, LinkStatus } from "../link/status.ts";
 import type { SavedHead } from "../saved_file.ts";
@@ -25,6 +27,8 @@ export type ToLink =
   | { readonly type: "refused"; readonly error: string }
   /** What still runs that the config being served would send elsewhere. */
   | { readonly type: "fence"; readonly report: FenceReport }
+  /** How a hold stands. */
+  | { readonly type: "holding"; readonly report: HoldReport }
   /** Answered by `report`. */
   | { readonly type: "report" }
   /** Answered by `stopped`. */
@@ -45,6 +49,8 @@ export type FromLink =
   | { readonly type: "failed"; readonly problem: string }
   /** A config to be served. Answered by `served`, or `refused`. */
   | { readonly type: "serve"; readonly config: NextConfig }
+  /** What the control plane wants done beside. */
+  | { readonly type: "order"; readonly order: Order }
   /** Also told without being asked, whenever a push was answered. */
   | { readonly type: "report"; readonly report: LinkReport }
   | { readonly type: "stopped" };

@@ -2,7 +2,9 @@ import { logger } from "../../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
 import { type ActiveConfig, type NextConfig, nextConfig } from "../active.ts";
 import { errorLine } from "../../shared/errors.ts";
+import type { Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { FirstConfig } from "../first_config.ts";
 import { noCounts } from "../link/status.ts";
 import { isDurable } from "../status.ts";
@@ -23,6 +25,8 @@ export interface LinkThreadOptions {
   /** See {@linkcode DataPlane.serve}. */
   readonly serve: (config: NextConfig) => Promise<boolean>;
   readonly active: () => ActiveConfig | null;
+  /** See {@linkcode DataPlane.order}. */
+  readonly order: (order: Order) => void;
   /**
    * What the thread runs.
    *
@@ -99,6 +103,11 @@ export class LinkThread {
     if (this.#linked) this.#child.tell({ type: "fence", report });
   }
 
+  /** Has it tell the control plane how a hold stands. */
+  holding(report: HoldReport): void {
+    if (this.#linked) this.#child.tell({ type: "holding", report });
+  }
+
   /** Where it stands; where it does not say soon, where it stood last. */
   async report(): Promise<LinkReport> {
     const report = this.#linked ? await this.#report.ask() : this.#report.value;
@@ -149,6 +158,10 @@ export class LinkThread {
     if (message.type === "serve") {
       const { config } = message;
       this.#serving = this.#serving.then(() => this.#serve(child, config));
+    } else if (message.type === "order") {
+      // What is to be done under a config waits until that is served.
+      const { order } = message;
+      this.#serving = this.#serving.then(() => this.#options.order(order));
     } else if (message.type === "report") {
       this.#report.value = this.#carriedOn(message.report);
     }

@@ -87,6 +87,7 @@ async function withLink(
     },
     serve: () => Promise.resolve(true),
     active: () => null,
+    order: () => {},
     replaceTime: 10,
   };
   // As they are: a module may be another one each time it is asked for.

@@ -60,6 +60,9 @@ scope.onmessage = ({ data: message }) => {
     case "fence":
       link?.fence(message.report);
       return;
+    case "holding":
+      link?.holding(message.report);
+      return;
     case "report":
       report();
       return;
@@ -159,6 +162,7 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
       ? null
       : { ...serving, durable: saved.has(serving) },
     trials: saved.suspects,
+    order: (order) => scope.postMessage({ type: "order", order }),
     apply: (push, contents, options) => {
       const outcome = tracedApply(
         push,

@@ -1,6 +1,8 @@
 import type { ListenAddress } from "../../shared/settings.ts";
 import type { NextConfig } from "../active.ts";
+import type { Hold, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { DataListenOptions } from "../data_path.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import type { TrafficCounts } from "./counts.ts";
@@ -20,6 +22,7 @@ export type ToServing =
     readonly tls: TlsFiles;
     readonly listeners: readonly SentListener[];
     readonly config: NextConfig | null;
+    readonly holds: readonly Hold[];
     /** How many threads serve in all, which share out what may be open. */
     readonly threads: number;
     /** Their name in `Via` fields. */
@@ -29,6 +32,7 @@ export type ToServing =
   | { readonly type: "prepare"; readonly config: NextConfig }
   /** Serves the config that was prepared last. Answered by `serving`. */
   | { readonly type: "swap" }
+  | { readonly type: "order"; readonly order: Order }
   /** Answered by `counts`. */
   | { readonly type: "count" }
   | { readonly type: "renew"; readonly identity: TlsIdentity }
@@ -47,4 +51,6 @@ export type FromServing =
   | { readonly type: "counts"; readonly counts: TrafficCounts }
   /** Told without being asked, as {@linkcode Fence} tells it. */
   | { readonly type: "fence"; readonly report: FenceReport }
+  /** Told without being asked, as {@linkcode Holds} tells it. */
+  | { readonly type: "holding"; readonly report: HoldReport }
   | { readonly type: "stopped" };

@@ -1,5 +1,7 @@
 import { nextConfig, type ReadyConfig } from "../active.ts";
+import type { Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
 import { Child } from "../../shared/child.ts";
 import type { TrafficCounts } from "./counts.ts";
@@ -16,6 +18,8 @@ export interface ServingThreadOptions {
   readonly lost: (error: string) => void;
   /** It has told anew what is old on it. */
   readonly fenceChanged: () => void;
+  /** It has told how a hold stands on it. */
+  readonly holding: (report: HoldReport) => void;
 }
 
 /** One serving thread besides the main one, as that one sees it. */
@@ -32,15 +36,18 @@ export class ServingThread {
     return counts;
   });
 
-  constructor({ module, lost, fenceChanged }: ServingThreadOptions) {
+  constructor({ module, lost, fenceChanged, holding }: ServingThreadOptions) {
     this.#child = new Child<ToServing, FromServing>({
       module,
       name: "signalbox-serving",
       lost,
       told: (message) => {
-        if (message.type !== "fence") return;
-        this.fence = message.report;
-        fenceChanged();
+        if (message.type === "fence") {
+          this.fence = message.report;
+          fenceChanged();
+        } else if (message.type === "holding") {
+          holding(message.report);
+        }
       },
     });
   }
@@ -85,6 +92,11 @@ export class ServingThread {
   async swap(): Promise<void> {
     const { error } = await this.#child.ask({ type: "swap" }, ["serving"]);
     if (error !== null) throw new Error(error);
+  }
+
+  /** Has it do something beside serving. */
+  order(order: Order): void {
+    this.#child.tell({ type: "order", order });
   }
 
   /** Asks for its counters; those it told last where it does not answer soon. */

@@ -38,6 +38,9 @@ scope.onmessage = ({ data: message }) => {
     case "swap":
       working = working.then(() => carryOut("serving", swap));
       return;
+    case "order":
+      data?.order(message.order);
+      return;
     case "count":
       scope.postMessage({
         type: "counts",
@@ -59,8 +62,9 @@ scope.onmessage = ({ data: message }) => {
 };
 
 async function start(
-  { env, tls, listeners, config, threads, via }: ToServing & { type: "start" },
+  message: ToServing & { type: "start" },
 ): Promise<void> {
+  const { env, tls, listeners, config, holds, threads, via } = message;
   try {
     const inside = await openInside(env);
     endLog = inside.endLog;
@@ -69,8 +73,10 @@ async function start(
       threads,
       via,
       fence: (report) => scope.postMessage({ type: "fence", report }),
+      holding: (report) => scope.postMessage({ type: "holding", report }),
     });
     if (config !== null) serve(readyConfig(config));
+    for (const hold of holds) data.order(hold);
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });
     }

@@ -1,7 +1,9 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import { type ActiveConfig, nextConfig, type ReadyConfig } from "../active.ts";
+import type { Hold, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
+import type { HoldReport } from "../holds.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import {
   countsOf,
@@ -28,6 +30,10 @@ export interface ThreadsOptions {
   readonly via: string;
   /** What {@linkcode Threads.fences} answers has changed. */
   readonly fenceChanged: () => void;
+  /** The holds as they stand. */
+  readonly holds: () => readonly Hold[];
+  /** A thread, of all that serve, has told how a hold stands on it; null for one that has ended. */
+  readonly holding: (thread: object, report: HoldReport | null) => void;
   /**
    * What a thread runs.
    *
@@ -93,11 +99,12 @@ export class Threads {
 
   async #add(): Promise<void> {
     const active = this.#options.active();
-    const thread = new ServingThread({
+    const thread: ServingThread = new ServingThread({
       module: this.#options.module ??
         import.meta.resolve("./serving_worker.ts"),
       lost: (error) => this.#lost(thread, error),
       fenceChanged: this.#options.fenceChanged,
+      holding: (report) => this.#options.holding(thread, report),
     });
     this.#threads.push(thread);
     try {
@@ -109,6 +116,7 @@ export class Threads {
         threads: this.#options.count + 1,
         via: this.#options.via,
         config: active === null ? null : nextConfig(active),
+        holds: this.#options.holds(),
       });
     } catch (error) {
       this.#remove(thread);
@@ -122,6 +130,7 @@ export class Threads {
     thread.end();
     // Its requests have ended with it.
     this.#options.fenceChanged();
+    this.#options.holding(thread, null);
   }
 
   /** Replaces a thread that served; one that dies before is told of by its start. */
@@ -173,6 +182,16 @@ export class Threads {
         );
       }
     }));
+  }
+
+  /** Has each of them do something beside serving. */
+  order(order: Order): void {
+    for (const thread of this.#threads) thread.order(order);
+  }
+
+  /** How many there are, also those that do not take requests yet. */
+  get all(): readonly object[] {
+    return this.#threads;
   }
 
   /** What each of them has told last of what is old on it. */

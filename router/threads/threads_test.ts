@@ -10,6 +10,8 @@ const OPTIONS: ThreadsOptions = {
   active: () => null,
   via: "signalbox-0",
   fenceChanged: () => {},
+  holds: () => [],
+  holding: () => {},
 };
 
 /** A thread that says it listens, counts one error each time it is asked, and dies when told of a config. */

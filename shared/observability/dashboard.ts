@@ -130,6 +130,13 @@ const ROWS: readonly Row[] = [
         description: "What routers made of the pushes they got.",
         unit: "ops",
       }),
+      graph("Running on what was before", [{
+        expr: `sum by (kind) (signalbox_router_old_requests{${ROUTER}})`,
+        legend: "{{kind}}",
+      }], {
+        description:
+          "Requests and streams that the served config would send elsewhere: what wait=drained waits for.",
+      }),
       graph("Linked to a control plane", [{
         expr: `signalbox_router_control_plane_connected{${ROUTER}}`,
       }], { description: "0: the router serves on, from memory." }),

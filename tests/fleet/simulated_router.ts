@@ -182,6 +182,8 @@ export class SimulatedRouter {
     const parsed = parseToRouter(text);
     if (parsed.kind !== "message") return null;
     const { message } = parsed;
+    // A link without a data path is told to do nothing beside.
+    if (!("version" in message) || message.type === "cut_streams") return null;
     this.#told = message.version;
     this.#ledger.newest = Math.max(this.#ledger.newest, message.version ?? 0);
     if (message.type === "ping") return null;

@@ -9,6 +9,7 @@ import {
   EmptyStore,
   type Head,
   type Newest,
+  type Orders,
   type RouterRecord,
   StoreUnavailable,
   type Version,
@@ -175,6 +176,16 @@ class TwinStore implements VersionStore {
     return this.#change(
       "takeover",
       () => this.#place.memory.takeover(options, attribution, check),
+    );
+  }
+
+  changeOrders(
+    change: (now: Orders, head: Head) => Orders,
+  ): Promise<Head> {
+    return this.#call(
+      "orders",
+      () => this.#place.memory.changeOrders(change),
+      { write: true },
     );
   }
 

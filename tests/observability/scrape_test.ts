@@ -12,7 +12,7 @@ const NOT_SHOWN: Readonly<Record<string, string>> = {
   signalbox_cp_acks_unsolicited_total: "tells of a router's fault; in the log",
   signalbox_cp_calls_refused_total: "of the API, by itself: callers are told",
   signalbox_cp_config_bytes: "follows the number of customers",
-  signalbox_cp_drained_total: "nothing counts on it yet",
+  signalbox_cp_drained_total: "what still runs is shown",
   signalbox_cp_history_calls: "of the API, by itself",
   signalbox_cp_large_answers_in_flight: "of the API, by itself",
   signalbox_cp_pings_skipped_total: "a router that takes nothing is dropped",

@@ -1,5 +1,6 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { Installation } from "../harness/installation.ts";
+import { WaitingCell } from "../harness/waiting_cell.ts";
 import { until } from "../harness/until.ts";
 
 /** What the control plane says of a version's rollout. */
@@ -23,53 +24,6 @@ async function rolloutOf(
   const { status, body } = await controlPlane.call("GET", path);
   equal(status, 200);
   return body;
-}
-
-/** A cell whose answers wait, each until it is let go; `/events` begins a stream at once. */
-class WaitingCell implements AsyncDisposable {
-  readonly #server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    (request) => this.#answer(request),
-  );
-  readonly #waiting: (() => void)[] = [];
-
-  get endpoint(): string {
-    return `http://127.0.0.1:${this.#server.addr.port}`;
-  }
-
-  /** How many wait. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Lets those go that have waited longest. */
-  release(count = 1): void {
-    for (const go of this.#waiting.splice(0, count)) go();
-  }
-
-  async #answer(request: Request): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    if (new URL(request.url).pathname !== "/events") {
-      await promise;
-      return new Response("late");
-    }
-    const stream = new ReadableStream<Uint8Array>({
-      async start(controller) {
-        controller.enqueue(new TextEncoder().encode("data: 1\n\n"));
-        await promise;
-        controller.close();
-      },
-    });
-    return new Response(stream, {
-      headers: { "content-type": "text/event-stream" },
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.release(this.waiting);
-    await this.#server.shutdown();
-  }
 }
 
 /** Puts `acme` and `globex` on a waiting cell, as version 2. */
@@ -211,4 +165,30 @@ Deno.test("a version that there is not has no rollout", async () => {
   );
   equal(status, 404);
   equal(body.detail, "There is no version 7.");
+});
+
+Deno.test("cut_streams ends old streams after a grace, and no others", async () => {
+  await using all = await Installation.start();
+  await using cell = new WaitingCell();
+  await onWaitingCell(all, cell);
+  const open = (customer: string) =>
+    fetch(`${all.router.url}/events`, {
+      headers: { "x-routing-key": customer },
+    });
+  const moved = await open("acme");
+  const other = await open("globex");
+  const started = performance.now();
+  const { status, body } = await all.controlPlane.call(
+    "PATCH",
+    "/v1/customers/acme?wait=drained&timeout=60s&cut_streams=300ms",
+    { body: { placement: "two" } },
+  );
+  equal(status, 200);
+  equal(body.rollout.state, "drained");
+  ok(performance.now() - started >= 300);
+  // Cut, not ended: nobody is to take it for whole.
+  await rejects(moved.text());
+  equal((await all.router.status()).old_work.streams, 0);
+  cell.release(2);
+  equal(await other.text(), "data: 1\n\n");
 });

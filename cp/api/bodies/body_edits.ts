@@ -1,4 +1,5 @@
 import type { Config } from "../../../shared/config.ts";
+import type { FenceOptions } from "../fenced_move.ts";
 import type { JsonDocument } from "../../../shared/json.ts";
 import { readConfigBody } from "./config_body.ts";
 import { readMovesBody } from "./moves_body.ts";
@@ -6,6 +7,8 @@ import { readPatchBody } from "./patch_body.ts";
 
 /** What a body, once it was read and checked, makes of the config. */
 export interface BodyEdit {
+  /** How it is to be fenced, where that was asked for; null before the first config. */
+  fence?(current: Config | null): FenceOptions;
   /**
    * Gets ready, before the commit and in turns, what makes {@linkcode BodyEdit.make} quick where this
    * still is the current config by then.

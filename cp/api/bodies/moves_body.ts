@@ -1,15 +1,20 @@
 import { z } from "@hono/zod-openapi";
 import {
+  type Config,
   customerProblem,
   MAX_CUSTOMERS,
   Problems,
 } from "../../../shared/config.ts";
 import { type JsonDocument, pointer } from "../../../shared/json.ts";
+import { MAX_HELD_CUSTOMERS } from "../../../shared/protocol.ts";
 import { checkBody, placementName } from "../check.ts";
+import { spanOfTime } from "../edit_options.ts";
 import { placementMissing, withCustomers } from "../config_edit.ts";
 import { Move } from "../move.ts";
 import { emptyStore, invalid } from "../problem.ts";
 import type { BodyEdit } from "./body_edits.ts";
+
+const DEFAULT_WITHIN_MS = 10_000;
 
 export const MOVE_BODY = z.strictObject({
   from: placementName().optional().openapi({
@@ -26,7 +31,36 @@ export const MOVE_BODY = z.strictObject({
     description: "These customers; those not assigned become assigned.",
   }),
   to: placementName(),
-}).superRefine(({ from, customers }, context) => {
+  fenced: z.boolean().optional().openapi({
+    description:
+      "With true it never serves both sides: new requests of these customers wait until what runs is over and all routers serve the move. At most 100 customers.",
+  }),
+  within: spanOfTime().optional().openapi({
+    type: "string",
+    description:
+      "With fenced: how long what runs may take to end; then everything is as before.",
+    default: "10s",
+  }),
+  cut_streams: spanOfTime().optional().openapi({
+    type: "string",
+    description:
+      "With fenced: how long event streams and tunnels of these customers may go on; without, they are waited for.",
+  }),
+  force: z.boolean().optional().openapi({
+    description:
+      "With fenced: goes on without routers that cannot hold, or are not connected.",
+  }),
+}).superRefine((body, context) => {
+  const { from, customers, fenced } = body;
+  for (const name of ["within", "cut_streams", "force"] as const) {
+    if (fenced || body[name] === undefined) continue;
+    context.addIssue({
+      code: "custom",
+      path: [name],
+      message:
+        `The field ${name} says how a move is fenced, and there is no "fenced": true.`,
+    });
+  }
   if ((from === undefined) === (customers === undefined)) {
     context.addIssue({
       code: "custom",
@@ -38,11 +72,19 @@ export const MOVE_BODY = z.strictObject({
 
 /** Reads which customers to move, and where to. */
 export function readMovesBody({ value }: JsonDocument): BodyEdit {
-  const { from, customers = [], to } = checkBody(MOVE_BODY, value);
-  const move = from === undefined
-    ? Move.of(customerNames(customers), to)
-    : Move.all({ from, to });
+  const body = checkBody(MOVE_BODY, value);
+  const { from, customers = [], to } = body;
+  const names = customerNames(customers);
+  const move = from === undefined ? Move.of(names, to) : Move.all({ from, to });
   return {
+    ...(body.fenced !== true ? {} : {
+      fence: (current: Config | null) => ({
+        customers: movedCustomers(current, { from, names, to }),
+        withinMs: body.within ?? DEFAULT_WITHIN_MS,
+        cutStreamsMs: body.cut_streams ?? null,
+        force: body.force ?? false,
+      }),
+    }),
     async prepare(current) {
       if (current !== null) await move.prepare(current.customers);
     },
@@ -58,6 +100,40 @@ export function readMovesBody({ value }: JsonDocument): BodyEdit {
       return withCustomers(current, move.apply(current.customers));
     },
   };
+}
+
+/**
+ * Who would move.
+ *
+ * @throws {ProblemError} `invalid` if they are more than can be held.
+ */
+function movedCustomers(
+  current: Config | null,
+  { from, names, to }: {
+    from: string | undefined;
+    names: readonly string[];
+    to: string;
+  },
+): string[] {
+  if (current === null) return [];
+  const moved: string[] = [];
+  const candidates = from === undefined
+    ? names.map((name) => [name, current.customers.get(name)] as const)
+    : current.customers.entries();
+  for (const [name, placement] of candidates) {
+    if (placement === to || (from !== undefined && placement !== from)) {
+      continue;
+    }
+    moved.push(name);
+    if (moved.length > MAX_HELD_CUSTOMERS) {
+      throw invalid([{
+        pointer: "/fenced",
+        detail:
+          `A fenced move holds the requests of at most ${MAX_HELD_CUSTOMERS} customers, and this one moves more.`,
+      }]);
+    }
+  }
+  return [...new Set(moved)];
 }
 
 function customerNames(customers: readonly unknown[]): string[] {

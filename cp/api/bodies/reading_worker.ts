@@ -36,6 +36,12 @@ async function carryOut(task: ReadingTask): Promise<Outcome> {
   try {
     const document = parseBody(joinParts(task.parts));
     edit = BODY_EDITS[task.kind](document, task.mediaType);
+    if (edit.fence !== undefined) {
+      throw new ProblemError(
+        "too-large",
+        "A fenced move is of a few customers; its body must be below 64 KiB.",
+      );
+    }
   } catch (error) {
     return { type: "unreadable", problem: sentProblem(error) };
   }

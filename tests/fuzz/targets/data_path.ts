@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createApp } from "../../../router/app.ts";
 import { Fence } from "../../../router/fence.ts";
+import { Holds } from "../../../router/holds.ts";
 import { parseTrustedProxies } from "../../../router/forwarding.ts";
 import { MemoryTransport } from "../../../router/http1/testing.ts";
 import { Client } from "../../../router/listen/client.ts";
@@ -58,12 +59,21 @@ class Path {
         return Promise.resolve(transport);
       },
     });
+    const fence = new Fence(() => {});
     const active = activeAt(`http://127.0.0.1:1${BASE}`);
     this.#app = createApp({
       active: () => active,
       upstream: this.#upstream,
       traffic: this.#traffic,
-      fence: new Fence(() => {}),
+      fence,
+      holds: new Holds({
+        fence,
+        traffic: this.#traffic,
+        maxWaiting: 1,
+        maxWait: 1000,
+        tell: () => {},
+        active: () => active,
+      }),
       routingKey: { kind: "header", name: "x-routing-key" },
       trusted: parseTrustedProxies(["10.0.0.1"]),
       via: "signalbox",

@@ -261,6 +261,8 @@ class Play {
           ensure(waitMs >= 0 && waitMs <= MAX_WAIT_MS, `It waits ${waitMs} ms`);
         }
         break;
+      case "order":
+        break;
       default:
         effect satisfies never;
     }
