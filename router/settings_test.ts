@@ -26,6 +26,8 @@ Deno.test("readRouterSettings() has a working default for everything", () => {
     ROUTER_KEY: { kind: "header", name: "x-routing-key" },
     ROUTER_CONNECT_TIMEOUT: 5000,
     ROUTER_RESPONSE_TIMEOUT: 30_000,
+    ROUTER_HOLD_REQUESTS: 1000,
+    ROUTER_HOLD_TIMEOUT: 30_000,
     ROUTER_IDLE_TIMEOUT: 60_000,
     ROUTER_STREAM_TIMEOUT: 3_600_000,
     ROUTER_HEADER_TIMEOUT: 10_000,

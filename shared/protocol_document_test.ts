@@ -6,6 +6,8 @@ import {
   CONNECT_PATH,
   MAX_ERROR_LENGTH,
   MAX_FRAME_BYTES,
+  MAX_HELD_CUSTOMERS,
+  MAX_HOLD_MS,
   MAX_PART_BYTES,
   MAX_ROUTER_MESSAGE_BYTES,
   parseAnnouncement,
@@ -77,6 +79,24 @@ Deno.test("the document names the fields that messages are read for, and no othe
       ],
       ["#### `pong`", fieldsOf(parseToControlPlane, { type: "pong" })],
       [
+        "#### `hold`",
+        fieldsOf(parseToRouter, {
+          type: "hold",
+          id: "h",
+          customers: ["a"],
+          for_ms: 1,
+        }),
+      ],
+      ["#### `release`", fieldsOf(parseToRouter, { type: "release", id: "h" })],
+      [
+        "#### `cut_streams`",
+        fieldsOf(parseToRouter, { type: "cut_streams", version: 1 }),
+      ],
+      [
+        "#### `holding`",
+        fieldsOf(parseToControlPlane, { type: "holding", id: "h" }),
+      ],
+      [
         "#### `drained`",
         fieldsOf(parseToControlPlane, { type: "drained", version: 1 }),
       ],
@@ -110,6 +130,8 @@ Deno.test("the document's limits are the code's", () => {
   for (
     const limit of [
       MAX_FRAME_BYTES,
+      MAX_HELD_CUSTOMERS,
+      MAX_HOLD_MS,
       MAX_PART_BYTES,
       MAX_ROUTER_MESSAGE_BYTES,
       MAX_ERROR_LENGTH,

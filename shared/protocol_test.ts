@@ -175,10 +175,58 @@ Deno.test("parseToControlPlane() reads the draft's messages and ours", () => {
   });
 });
 
+Deno.test("parse reads back orders, and what a router tells of them", () => {
+  for (
+    const order of [
+      {
+        type: "hold",
+        id: "h-1",
+        customers: ["acme", "__proto__"],
+        for_ms: 10_000,
+        cut_streams_ms: 500,
+      },
+      { type: "release", id: "h-1" },
+      { type: "cut_streams", version: 3, after_ms: 0 },
+    ] as const
+  ) {
+    deepEqual(parseToRouter(encode(order)), {
+      kind: "message",
+      message: order,
+    });
+  }
+  deepEqual(
+    parseToRouter(
+      '{"type":"hold","id":"h","customers":["a"],"for_ms":1}',
+    ),
+    {
+      kind: "message",
+      message: {
+        type: "hold",
+        id: "h",
+        customers: ["a"],
+        for_ms: 1,
+        cut_streams_ms: null,
+      },
+    },
+  );
+  const holding = {
+    type: "holding",
+    id: "h-1",
+    requests: 1,
+    streams: 2,
+    oldest_ms: 3,
+    waiting: 4,
+  } as const;
+  deepEqual(parseToControlPlane(encode(holding)), {
+    kind: "message",
+    message: holding,
+  });
+});
+
 Deno.test("parse ignores unknown types and says what is malformed", () => {
-  deepEqual(parseToRouter('{"type":"hold"}'), {
+  deepEqual(parseToRouter('{"type":"greeting"}'), {
     kind: "unknown",
-    type: "hold",
+    type: "greeting",
   });
   deepEqual(parseToControlPlane('{"type":"ping"}'), {
     kind: "unknown",

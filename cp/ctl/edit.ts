@@ -24,6 +24,8 @@ export interface EditOptions {
   readonly wait?: boolean;
   /** Waits as well until nothing runs any more that the edit would send elsewhere. */
   readonly drained?: boolean;
+  /** With `drained`: after how long old streams are ended. */
+  readonly cutStreams?: string;
   readonly timeout?: string;
   /** Commits only if this is the committed version. */
   readonly ifVersion?: number;
@@ -56,6 +58,7 @@ export async function sendEdit(
         dry_run: options.dryRun ? "true" : undefined,
         wait: goal,
         timeout: goal === undefined ? undefined : options.timeout,
+        cut_streams: goal === "drained" ? options.cutStreams : undefined,
       },
       headers: {
         "if-match": options.ifVersion === undefined
@@ -108,7 +111,10 @@ export function tellEdit(
     );
   }
   if (rollout === undefined) return EXIT.done;
-  if (!json) tellRollout(terminal, version, rollout);
+  if (!json) {
+    tellRollout(terminal, version, rollout);
+    if (answer.fenced !== undefined) tellFenced(terminal, answer.fenced);
+  }
   return endOf(rollout);
 }
 
@@ -172,6 +178,28 @@ export function tellRollout(
     );
   }
   tellFence(terminal, rollout);
+}
+
+function tellFenced(
+  terminal: Terminal,
+  { proven, held_ms, drained_ms, unheld }: NonNullable<EditAnswer["fenced"]>,
+): void {
+  const held = `Requests were held for ${milliseconds(held_ms)}, ${
+    milliseconds(drained_ms)
+  } of it for what ran`;
+  terminal.out(
+    proven
+      ? styled(terminal, "green", `${held}; nothing ran on both sides.`)
+      : styled(
+        terminal,
+        "yellow",
+        `${held}; something may have run on both sides${
+          unheld.length === 0
+            ? ": somebody released them"
+            : `, by ${unheld.slice(0, MAX_NAMES).join(", ")}`
+        }.`,
+      ),
+  );
 }
 
 /** What each state of a fence means. */

@@ -12,6 +12,7 @@ import { addCompletions } from "./completions.ts";
 import type { ConfigFormat } from "./config_file.ts";
 import { type Context, edit, type EditOptions } from "./edit.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";
+import { hold, holds, release } from "./hold_commands.ts";
 import { rollout, status, type StatusOptions } from "./fleet_commands.ts";
 import {
   diff,
@@ -200,6 +201,9 @@ function addReading(program: Command, does: Does, around: Surroundings): void {
       "how far a version has come, and what still runs on what was before",
     )
     .action(does((context, version?: number) => rollout(context, version)));
+  program.command("holds")
+    .description("the customers that are held, and how each router stands")
+    .action(does((context) => holds(context)));
   program.command("diff")
     .description("what differs between two versions")
     .addArgument(new Argument("<from>").argParser(version))
@@ -245,10 +249,16 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
       "--file <file>",
       "names from a file, one a line; - is standard input",
     )
+    .option(
+      "--fenced",
+      "never on both sides: new requests wait until what runs is over and all routers serve the move",
+    )
+    .option("--within <time>", "with --fenced: for what runs", "10s")
+    .option("--force", "with --fenced: also without routers that are away")
     .action(does(async (
       context,
       names: string[],
-      options: EditOptions & { to: string; from?: string; file?: string },
+      options: EditOptions & MoveOptions,
     ) => {
       const { to, from, file } = options;
       const listed = file === undefined
@@ -262,6 +272,20 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
         );
       }
       const [only] = customers;
+      if (options.fenced) {
+        const { within, cutStreams, force } = options;
+        return await edit(context, {
+          method: "POST",
+          path: "/v1/moves",
+          body: {
+            ...(from === undefined ? { customers, to } : { from, to }),
+            fenced: true,
+            within,
+            ...(cutStreams === undefined ? {} : { cut_streams: cutStreams }),
+            ...(force ? { force } : {}),
+          },
+        }, options);
+      }
       return await edit(
         context,
         customers.length === 1
@@ -295,6 +319,22 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
           },
         }, options)
       ),
+    );
+  program.command("hold").argument("<customer>")
+    .description(
+      "keeps a customer's new requests waiting on all routers, until it is released or moved",
+    )
+    .option("--for <time>", "at most", "10s")
+    .option("--cut-streams <time>", "end event streams and tunnels after it")
+    .action(does((
+      context,
+      customer: string,
+      options: { for: string; cutStreams?: string },
+    ) => hold(context, customer, options)));
+  program.command("release").argument("<customer>")
+    .description("lets a held customer's requests go on")
+    .action(
+      does((context, customer: string) => release(context, customer)),
     );
   const placement = program.command("placement")
     .description("makes, changes and removes placements");
@@ -406,6 +446,15 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     }));
 }
 
+interface MoveOptions {
+  readonly to: string;
+  readonly from?: string;
+  readonly file?: string;
+  readonly fenced?: boolean;
+  readonly within: string;
+  readonly force?: boolean;
+}
+
 /** The options that every edit takes. */
 function asEdit(command: Command): Command {
   return command
@@ -416,6 +465,10 @@ function asEdit(command: Command): Command {
     .option(
       "--drained",
       "as --wait, and until nothing runs any more on what was before",
+    )
+    .option(
+      "--cut-streams <time>",
+      "with --drained: end event streams and tunnels after it",
     )
     .option("--timeout <time>", "how long to wait", "10s")
     .option("--if-version <n>", "only if this version is committed", version);

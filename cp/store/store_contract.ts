@@ -6,6 +6,7 @@ import { CustomerMap } from "../../shared/customers.ts";
 import {
   EmptyStore,
   type Head,
+  type HoldOrder,
   type RouterRecord,
   StoreUnavailable,
   type VersionStore,
@@ -93,6 +94,19 @@ export function routerOf(
   };
 }
 
+/** A hold of a customer that lasts for so many milliseconds. */
+function holdOf(customer: string, ms: number): HoldOrder {
+  const now = Date.now();
+  return {
+    id: `hold-${customer}`,
+    customers: [customer],
+    createdAt: new Date(now).toISOString(),
+    until: new Date(now + ms).toISOString(),
+    author: "ann",
+    cutStreamsMs: null,
+  };
+}
+
 /** What every {@linkcode VersionStore} does. */
 export function testStore(
   name: string,
@@ -127,6 +141,77 @@ export function testStore(
     assert.deepEqual(await store.list({ limit: 10 }), []);
   });
 
+  test("changeOrders() keeps orders beside the versions, and drops those whose time is over", async (store) => {
+    const first = await store.commit(assign("acme", "b"), NOBODY);
+    const hold = holdOf("acme", 60_000);
+    const head = await store.changeOrders((orders) => ({
+      ...orders,
+      holds: [...orders.holds, hold, holdOf("globex", -1)],
+    }));
+    assert.equal(head.orders.holds.length, 2);
+    assert.deepEqual(await store.head(), head);
+    assert.equal((await store.newest()).version?.digest, first.version.digest);
+    const second = await store.commit(assign("globex", "b"), NOBODY);
+    assert.equal(second.version.version, 2);
+    assert.deepEqual((await store.head()).orders, head.orders);
+    const after = await store.changeOrders((orders) => {
+      assert.deepEqual(orders.holds, [hold]);
+      return orders;
+    });
+    assert.deepEqual(after.orders.holds, [hold]);
+    assert.equal(after.version, 2);
+    const seen: string[] = [];
+    await Promise.all(
+      ["a", "b", "c", "d"].map((name) =>
+        store.changeOrders((orders) => ({
+          ...orders,
+          holds: [...orders.holds, holdOf(name, 60_000)],
+        }))
+      ),
+    );
+    for (const { id } of (await store.head()).orders.holds) seen.push(id);
+    assert.deepEqual(seen.sort(), [
+      "hold-a",
+      "hold-acme",
+      "hold-b",
+      "hold-c",
+      "hold-d",
+    ]);
+  });
+
+  test("changeOrders() refuses what does not fit, and what its change throws", async (store) => {
+    const many = { ...holdOf("x".repeat(200), 60_000), customers: Array(100) };
+    many.customers.fill("x".repeat(200));
+    await assert.rejects(
+      store.changeOrders((orders) => ({ ...orders, holds: [many] })),
+      RangeError,
+    );
+    await assert.rejects(
+      store.changeOrders(() => {
+        throw new Error("not so");
+      }),
+      /not so/,
+    );
+    assert.deepEqual((await store.head()).orders, { holds: [], cuts: [] });
+  });
+
+  test("watch() tells of orders as of versions", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const ended = new AbortController();
+    const heads: Head[] = [];
+    for await (const head of store.watch(ended.signal)) {
+      heads.push(head);
+      if (heads.length === 1) {
+        await store.changeOrders((orders) => ({
+          ...orders,
+          cuts: [{ version: 1, afterMs: 5, until: holdOf("x", 60_000).until }],
+        }));
+      } else ended.abort();
+    }
+    assert.deepEqual(heads.map(({ version }) => version), [1, 1]);
+    assert.equal(heads[1]!.orders.cuts[0]?.afterMs, 5);
+  });
+
   test("commit() makes version after version", async (store) => {
     const { epoch } = await store.head();
     const first = await store.commit((current) => {
@@ -158,6 +243,7 @@ export function testStore(
       epoch,
       digest: second.version.digest,
       supersedes: [],
+      orders: { holds: [], cuts: [] },
     });
     assert.equal((await store.current())?.digest, second.version.digest);
     const old = await store.get(1);

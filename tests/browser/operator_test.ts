@@ -5,6 +5,7 @@ import { ControlPlane } from "../harness/control_plane.ts";
 import { DraftRouter } from "../harness/draft.ts";
 import { dataFolder } from "../harness/program.ts";
 import { until } from "../harness/until.ts";
+import { WaitingCell } from "../harness/waiting_cell.ts";
 import { startBrowser } from "./browser.ts";
 import { openPage } from "./open_page.ts";
 
@@ -233,3 +234,62 @@ Deno.test("a control plane with a token asks for it, says when it is wrong, and 
   await see(page, "Nothing is committed yet.");
   open.quiet();
 });
+
+operator(
+  "a customer is held and released, and moved without ever being on both sides",
+  async (all, page) => {
+    await page.getByRole("link", { name: "Customers" }).click();
+    await page.getByRole("button", { name: "acme" }).click();
+    await page.getByRole("button", { name: "Hold for 10 s" }).click();
+    await see(page, "New requests wait on every router.");
+    await page.getByRole("button", { name: "Close" }).click();
+    const asked = all.router.ask("acme");
+    const held = page.getByRole("region", { name: "Held customers" });
+    await held.getByText("1 request waiting on 2 routers").waitFor();
+    await held.getByRole("button", { name: "Release" }).click();
+    equal((await asked).placement, "one");
+    await held.waitFor({ state: "detached" });
+
+    await page.getByLabel("Select acme").check();
+    await page.getByRole("button", { name: "Move 1…" }).click();
+    await page.getByLabel("To placement").fill("two");
+    await page.getByLabel("Never on both sides").check();
+    await page.getByLabel("At most for").fill("soon");
+    await page.getByRole("button", { name: "Show the difference" }).click();
+    await page.getByRole("alert").filter({ hasText: "span of time" }).waitFor();
+    await page.getByLabel("At most for").fill("20s");
+    await page.getByRole("button", { name: "Show the difference" }).click();
+    await see(page, "1 customer moved");
+    await page.getByRole("button", { name: "Move", exact: true }).click();
+    await see(page, "nothing ran on both sides.");
+    await see(page, "2 of 2 routers");
+    equal((await all.router.ask("acme")).placement, "two");
+  },
+);
+
+operator(
+  "what still runs on the old placement is shown until it is over",
+  async (all, page) => {
+    await using cell = new WaitingCell();
+    const put = await all.controlPlane.call("PUT", "/v1/placements/one", {
+      body: { endpoint: cell.endpoint },
+    });
+    equal(put.status, 200);
+    await all.router.serves(2);
+    const asked = all.router.ask("acme");
+    await until("it to run", () => cell.waiting === 1);
+    await page.getByRole("link", { name: "Customers" }).click();
+    await page.getByLabel("Select acme").check();
+    await page.getByRole("button", { name: "Move 1…" }).click();
+    await page.getByLabel("To placement").fill("two");
+    await page.getByRole("button", { name: "Show the difference" }).click();
+    await page.getByRole("button", { name: "Move", exact: true }).click();
+    await see(page, "Still running on what was before:");
+    await see(page, /^1 request and 0 streams, the oldest for /);
+    cell.release();
+    await asked;
+    await page.getByText("Still running on what was before:").waitFor({
+      state: "detached",
+    });
+  },
+);

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { EditAnswer } from "../../api/answers.ts";
 import { ApiError, call } from "./api.ts";
 import { DiffTable } from "./diff.ts";
+import { FencedText } from "./holds.ts";
 import { html, type View } from "./html.ts";
 import { type Live, useLive } from "./live.ts";
 import { Problem } from "./problem.ts";
@@ -124,6 +125,9 @@ export function Change(
           : null}
         ${step.kind === "committed"
           ? html`
+            ${step.answer.fenced === undefined
+              ? null
+              : html`<${FencedText} fenced=${step.answer.fenced} />`}
             <${Rollout} live=${live} version=${step.answer.version}
               epoch=${step.answer.epoch} />
           `

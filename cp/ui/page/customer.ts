@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { AssignmentChange } from "../../api/answers.ts";
+import { Actions } from "./actions.ts";
 import { call } from "./api.ts";
 import { path } from "./path.ts";
 import { html, type View } from "./html.ts";
@@ -101,6 +102,20 @@ export function Customer(
           </table>
         </div>
       `}
+      <${Actions} actions=${[{
+        name: "Hold for 10 s",
+        run: () =>
+          call(path`/v1/customers/${name}/hold`, {
+            method: "POST",
+            body: { for: "10s" },
+          }),
+        done: "New requests wait on every router.",
+      }, {
+        name: "Release",
+        run: () =>
+          call(path`/v1/customers/${name}/release`, { method: "POST" }),
+        done: "Its requests go on.",
+      }]} />
       <div class="buttons">
         <button onClick=${() => dialog.current?.close()}>Close</button>
         <button class="primary" onClick=${move}>Move…</button>

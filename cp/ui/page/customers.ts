@@ -4,6 +4,8 @@ import { Change } from "./change.ts";
 import { Customer } from "./customer.ts";
 import { Field } from "./field.ts";
 import { html, type View } from "./html.ts";
+import { Fencing, useFencing } from "./fencing.ts";
+import { Holds, useHolds } from "./holds.ts";
 import { useServerPages, useSettled } from "./lists.ts";
 import type { Live } from "./live.ts";
 import { Pager } from "./pages.ts";
@@ -48,6 +50,7 @@ export function Customers(
     { query, version: live.version, later: { since: "true" } },
   );
   const customers = page?.customers ?? [];
+  const holds = useHolds();
   const all = customers.length > 0 &&
     customers.every(({ customer }) => chosen.has(customer));
 
@@ -81,6 +84,7 @@ export function Customers(
     </div>
     <${PlacementList} id="placements" version=${live.version} />
     <${Problem} error=${error} />
+    <${Holds} holds=${holds} />
     ${page !== null && customers.length === 0
       ? html`<p class="empty">${
         prefix === "" && only === ""
@@ -161,13 +165,14 @@ function Move(
 ): View {
   const [names, setNames] = useState(customers.join("\n"));
   const [to, setTo] = useState("");
+  const fencing = useFencing();
   const list = names.split(/\s+/).filter((name) => name !== "");
   return html`
     <${Change}
       title=${customers.length === 1
         ? `Move ${customers[0]}`
         : "Move customers"}
-      fields=${["/to", "/placement"]}
+      fields=${["/to", "/placement", "/within"]}
       form=${(error: unknown) =>
         html`
           ${customers.length === 1 ? null : html`
@@ -181,12 +186,13 @@ function Move(
           `}
           <${Field} label="To placement" value=${to} set=${setTo}
             list="placements" error=${error}
-            pointer=${list.length === 1
+            pointer=${list.length === 1 && !fencing.fenced
               ? "/placement"
               : "/to"} focus=${customers.length > 0} />
+          <${Fencing} fencing=${fencing} error=${error} />
         `}
       edit=${() =>
-        list.length === 1
+        list.length === 1 && !fencing.fenced
           ? {
             method: "PUT",
             path: path`/v1/customers/${list[0]!}`,
@@ -195,7 +201,7 @@ function Move(
           : {
             method: "POST",
             path: "/v1/moves",
-            body: { customers: list, to: to.trim() },
+            body: { customers: list, to: to.trim(), ...fencing.body },
           }}
       verb="Move" close=${close} />
   `;

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { Placement } from "../../api/answers.ts";
 import { path } from "./path.ts";
 import { Change } from "./change.ts";
+import { Fencing, useFencing } from "./fencing.ts";
 import { Field } from "./field.ts";
 import { html, type View } from "./html.ts";
 import { useServerPages } from "./lists.ts";
@@ -160,18 +161,23 @@ function EditEndpoint(
 
 function MoveAll({ from, close }: { from: string; close: () => void }): View {
   const [to, setTo] = useState("");
+  const fencing = useFencing();
   return html`
-    <${Change} title=${`Move all customers of ${from}`} fields=${["/to"]}
+    <${Change} title=${`Move all customers of ${from}`} fields=${[
+      "/to",
+      "/within",
+    ]}
       form=${(error: unknown) =>
         html`
           <${Field} label="To placement" value=${to} set=${setTo}
             list="placements" error=${error}
             pointer="/to" focus=${true} />
+          <${Fencing} fencing=${fencing} error=${error} />
         `}
       edit=${() => ({
         method: "POST",
         path: "/v1/moves",
-        body: { from, to: to.trim() },
+        body: { from, to: to.trim(), ...fencing.body },
       })} verb="Move" close=${close} />
   `;
 }

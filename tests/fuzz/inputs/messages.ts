@@ -46,6 +46,17 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
     version: maybe((random) => random.once(4) ? 0 : version(random)),
     epoch: maybe(epoch),
   },
+  hold: {
+    id: epoch,
+    customers: (random) => random.list(3, () => random.pick(["acme", "b", ""])),
+    for_ms: (random) => random.pick([0, 1, 300_000, 300_001]),
+    cut_streams_ms: maybe((random) => random.pick([0, 70, 300_001])),
+  },
+  release: { id: epoch },
+  cut_streams: {
+    version,
+    after_ms: maybe((random) => random.pick([0, 70, 300_001])),
+  },
 };
 
 const TO_CONTROL_PLANE: Readonly<Record<string, Fields>> = {
@@ -69,6 +80,13 @@ const TO_CONTROL_PLANE: Readonly<Record<string, Fields>> = {
     requests: maybe((random) => random.below(3)),
     streams: maybe((random) => random.below(3)),
     oldest_ms: maybe((random) => random.pick([0, 70, 2 ** 40])),
+  },
+  holding: {
+    id: epoch,
+    requests: maybe((random) => random.below(3)),
+    streams: maybe((random) => random.below(3)),
+    oldest_ms: maybe((random) => random.pick([0, 70, 2 ** 40])),
+    waiting: maybe((random) => random.below(3)),
   },
 };
 

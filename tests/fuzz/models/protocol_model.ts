@@ -38,6 +38,13 @@ const listOf = (rule: Rule): Rule => (value) =>
 
 const EPOCH = form(/^[\w.:-]{1,64}$/);
 const DIGEST = form(/^sha256:[0-9a-f]{64}$/);
+const span: Rule = (value) => whole(0)(value) && Number(value) <= 300_000;
+const heldCustomers: Rule = (value) =>
+  Array.isArray(value) && value.length >= 1 && value.length <= 100 &&
+  value.every((name) =>
+    typeof name === "string" && /^[!-~]{1,256}$/.test(name) && name !== "." &&
+    name !== ".."
+  );
 const BEYOND_NULL: Rule = (value) => value !== null;
 
 const RULES: Readonly<
@@ -60,6 +67,14 @@ const RULES: Readonly<
       bytes: whole(1),
     },
     ping: { version: optional(whole(0)), epoch: optional(EPOCH) },
+    hold: {
+      id: EPOCH,
+      customers: heldCustomers,
+      for_ms: span,
+      cut_streams_ms: optional(span),
+    },
+    release: { id: EPOCH },
+    cut_streams: { version: whole(1), after_ms: optional(span) },
   },
   to_control_plane: {
     ack: {
@@ -82,6 +97,13 @@ const RULES: Readonly<
       requests: optional(whole(0)),
       streams: optional(whole(0)),
       oldest_ms: optional(whole(0)),
+    },
+    holding: {
+      id: EPOCH,
+      requests: optional(whole(0)),
+      streams: optional(whole(0)),
+      oldest_ms: optional(whole(0)),
+      waiting: optional(whole(0)),
     },
   },
 };

@@ -75,12 +75,15 @@ function checkMessage(text: string, direction: Direction): Verdict {
     ensure(parsed.reason !== "", "It is malformed without a reason");
     return "refused";
   }
-  if (parsed.kind === "message") checkRoundTrip(parsed.message);
+  if (parsed.kind === "message") checkRoundTrip(parsed.message, direction);
   return "accepted";
 }
 
 /** What was parsed is what comes out of parsing its encoding. */
-function checkRoundTrip(message: ToRouter | ToControlPlane): void {
+function checkRoundTrip(
+  message: ToRouter | ToControlPlane,
+  direction: Direction,
+): void {
   if (message.type === "ack" && message.error !== null) {
     ensure(message.error.length <= MAX_ERROR_LENGTH, "The error is too long");
   }
@@ -100,7 +103,7 @@ function checkRoundTrip(message: ToRouter | ToControlPlane): void {
     return;
   }
   const text = encode(message);
-  again = message.type === "ping" || message.type === "config_begin"
+  again = direction === "to_router"
     ? parseToRouter(text)
     : parseToControlPlane(text);
   ensure(again.kind === "message", `${text} does not parse`);
