@@ -14,7 +14,7 @@ import type {
   ConflictSummary,
   Fleet,
   FleetEvent,
-  HoldRollout,
+  HoldStanding,
   HoldView,
   Rollout,
   RolloutGoal,
@@ -32,12 +32,13 @@ export class TestFleet implements Fleet {
   spreads: VersionPropagation[] = [];
   readonly resent: string[] = [];
   /** How every hold stands. */
-  hold: HoldRollout = {
+  hold: HoldStanding = {
     state: "drained",
     holding: [],
     pending: [],
     cannot: [],
     gone: [],
+    instances: new Map(),
   };
   readonly waits: {
     version: number;
@@ -120,7 +121,7 @@ export class TestFleet implements Fleet {
     return Promise.resolve([]);
   }
 
-  waitForHold(): Promise<HoldRollout> {
+  waitForHold(): Promise<HoldStanding> {
     return Promise.resolve(this.hold);
   }
 

@@ -6,6 +6,8 @@ import type { Traffic } from "./traffic.ts";
 
 /** How often a hold is told of, in milliseconds. */
 const TELL_INTERVAL = 1000;
+/** How many holds that are over are remembered. */
+const MAX_OVER = 256;
 
 /** A request was not let go in time, or too many wait already. Answered with status 503. */
 export class HeldError extends Error {
@@ -56,6 +58,7 @@ export class Holds {
   readonly #options: HoldsOptions;
   readonly #byId = new Map<string, Held>();
   readonly #byCustomer = new Map<string, Held>();
+  readonly #over = new Set<string>();
   #waiting = 0;
   #stopped = false;
 
@@ -73,12 +76,14 @@ export class Holds {
     if (this.#stopped) return;
     const { id } = order;
     const until = performance.now() + order.for_ms;
+    // A control plane whose clock was set back may tell of one that is over.
+    if (this.#over.has(id)) return;
     const known = this.#byId.get(id);
     if (known !== undefined && known.until <= until) return this.#tell(known);
     const customers = known?.customers ?? new Map(
       order.customers.map((customer) => [customer, this.#routeOf(customer)]),
     );
-    if (known !== undefined) this.#forget(known);
+    if (known !== undefined) this.#end(known);
     const held: Held = {
       id,
       customers,
@@ -206,6 +211,15 @@ export class Holds {
   }
 
   #forget(held: Held): void {
+    this.#end(held);
+    this.#over.add(held.id);
+    if (this.#over.size > MAX_OVER) {
+      const [oldest] = this.#over;
+      this.#over.delete(oldest!);
+    }
+  }
+
+  #end(held: Held): void {
     clearTimers(held);
     this.#byId.delete(held.id);
     for (const customer of held.customers.keys()) {

@@ -1,6 +1,6 @@
 import { show } from "../../shared/json.ts";
 import { logger } from "../../shared/log.ts";
-import type { Fleet, HoldRollout, Rollout } from "../hub/fleet.ts";
+import type { Fleet, HoldStanding, Rollout } from "../hub/fleet.ts";
 import type { HoldOrder, Version, VersionStore } from "../store/store.ts";
 import { endHold, newHold, placeHold } from "./holds.ts";
 import { ProblemError } from "./problem.ts";
@@ -93,7 +93,12 @@ export async function fencedMove<M extends { version: Version }>(
       );
     }
     const heldMs = performance.now() - began;
-    const unheld = [...drained.cannot, ...drained.gone, ...rollout.gone];
+    const unheld = [
+      ...drained.cannot,
+      ...drained.gone,
+      ...rollout.gone,
+      ...changed(drained, await standing(deps, hold)),
+    ];
     // Somebody may have released it before all routers served the move.
     const lasted = await release(deps, hold);
     return {
@@ -114,11 +119,29 @@ export async function fencedMove<M extends { version: Version }>(
   }
 }
 
+/** How a hold stands now. */
+function standing(
+  { fleet, signal }: FencedMoveDeps,
+  { id }: HoldOrder,
+): Promise<HoldStanding> {
+  return fleet.waitForHold(id, { timeoutMs: 0, signal, enough: () => true });
+}
+
+/**
+ * Routers that do not run in the process in which they held: one that was started since served the old side until it
+ * was told.
+ */
+function changed(held: HoldStanding, now: HoldStanding): string[] {
+  return [...now.instances].filter(([id, instance]) =>
+    instance === null || held.instances.get(id) !== instance
+  ).map(([id]) => id);
+}
+
 /** Waits until nothing of the customers runs on any router. */
 async function drain(
   { fleet, signal }: FencedMoveDeps,
   options: { hold: HoldOrder; withinMs: number; force: boolean },
-): Promise<HoldRollout> {
+): Promise<HoldStanding> {
   const { hold, withinMs, force } = options;
   const rollout = await fleet.waitForHold(hold.id, {
     timeoutMs: withinMs,

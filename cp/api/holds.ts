@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
 import { MAX_HOLD_MS } from "../../shared/protocol.ts";
-import type { Fleet, HoldRollout, HoldView } from "../hub/fleet.ts";
+import type { Fleet } from "../hub/fleet.ts";
+import { holdView } from "../hub/hold_watch.ts";
 import type { HoldOrder, Orders, VersionStore } from "../store/store.ts";
 import { customerName } from "./check.ts";
 import { authorOf } from "./edit_options.ts";
@@ -67,7 +68,7 @@ export function addHoldCalls(
       signal: AbortSignal.any([c.req.raw.signal, stopping]),
       enough: ({ pending }) => pending.length === 0,
     });
-    return answer(shown(hold, rollout));
+    return answer(holdView(hold, rollout));
   });
 
   routes.add({
@@ -186,9 +187,4 @@ export async function endHold(
 function without(orders: Orders, ids: readonly string[]): Orders {
   const holds = orders.holds.filter(({ id }) => !ids.includes(id));
   return { ...orders, holds };
-}
-
-function shown(hold: HoldOrder, rollout: HoldRollout): HoldView {
-  const { id, customers, createdAt, until, author } = hold;
-  return { id, customers, created_at: createdAt, until, author, ...rollout };
 }

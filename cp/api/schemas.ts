@@ -100,9 +100,14 @@ const FENCE = z.strictObject({
   }),
   unknown: z.array(z.strictObject({
     id: z.string(),
-    reason: z.enum(["disconnected", "not_durable", "cannot_tell"]).openapi({
+    reason: z.enum([
+      "disconnected",
+      "not_durable",
+      "cannot_tell",
+      "roster_unread",
+    ]).openapi({
       description:
-        "disconnected: it may still run, on whatever it had. not_durable: it could come back with an older version. cannot_tell: it does not have the feature drained.",
+        "disconnected: it may still run, on whatever it had. not_durable: it could come back with an older version. cannot_tell: it does not have the feature drained. roster_unread, of *: the store could not be asked which routers there are.",
     }),
   })),
 });
@@ -140,7 +145,7 @@ export const HOLD = z.strictObject({
   author: z.string().nullable(),
   state: z.enum(["drained", "draining", "pending", "unknown"]).openapi({
     description:
-      "drained: every router holds, and nothing of the customers runs any more. draining: something does. pending: a router has yet to answer. unknown: nothing is known to run, but some routers cannot hold, or are not connected.",
+      "drained: every router holds, and nothing of the customers runs any more. draining: something does. pending: a router has yet to answer, or the store cannot be asked which routers there are. unknown: nothing is known to run, but some routers cannot hold, or are not connected.",
   }),
   holding: z.array(z.strictObject({
     id: z.string(),

@@ -215,6 +215,8 @@ const REASONS = {
     "is not connected; it may still run, on what it had. If it is no more: forget it",
   not_durable: "could come back with what was before: it is not on its disk",
   cannot_tell: "does not tell what it runs",
+  roster_unread:
+    "stands for routers that may be: the store cannot be asked for them",
 } as const;
 
 function tellFence(

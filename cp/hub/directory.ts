@@ -117,9 +117,12 @@ export class Directory {
   }
 
   /** How each router stands to a hold. */
-  *holdAnswers(hold: string): Generator<readonly [string, HoldAnswer]> {
+  *holdAnswers(
+    hold: string,
+  ): Generator<{ id: string; instance: string | null; answer: HoldAnswer }> {
     for (const connection of this.#all) {
-      yield [connection.id, holdAnswer(connection, hold)];
+      const { id, instance } = connection;
+      yield { id, instance, answer: holdAnswer(connection, hold) };
     }
   }
 

@@ -16,6 +16,8 @@ export type UnknownReason =
   | "disconnected"
   /** The version is not on its disk, or it does not say: it could come back with the one before. */
   | "not_durable"
+  /** The roster could not be read, so that there may be routers nobody has asked. */
+  | "roster_unread"
   /** It does not tell what it runs: it lacks the feature `drained`. */
   | "cannot_tell";
 

@@ -101,7 +101,7 @@ export type RolloutGoal = "applied" | "drained";
 export interface HoldRollout {
   /**
    * `drained`: every router holds, and nothing of the customers runs any more. `draining`: something does. `pending`: a
-   * router has yet to answer. `unknown`: nothing is known to run, but some routers cannot hold or are not connected.
+   * router has yet to answer, or the roster cannot be read. `unknown`: nothing is known to run, but some routers cannot hold or are not connected.
    */
   readonly state: "drained" | "draining" | "pending" | "unknown";
   readonly holding: readonly (
@@ -113,6 +113,12 @@ export interface HoldRollout {
   readonly cannot: readonly string[];
   /** Routers that are not connected. */
   readonly gone: readonly string[];
+}
+
+/** The same, with the processes that stand so: one that has started since does not hold. */
+export interface HoldStanding extends HoldRollout {
+  /** By id; null where a router does not say. */
+  readonly instances: ReadonlyMap<string, string | null>;
 }
 
 /** A hold as the API shows it. */
@@ -196,7 +202,7 @@ export interface Fleet {
       signal: AbortSignal;
       enough: (rollout: HoldRollout) => boolean;
     },
-  ): Promise<HoldRollout>;
+  ): Promise<HoldStanding>;
   /** Reads the store anew, as after orders were changed; routers are told before this resolves. */
   refresh(): Promise<boolean>;
   /** How fast the newest versions reached the routers connected here, the newest first. */

@@ -1,6 +1,6 @@
 import type { HoldOrder, RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
-import type { HoldRollout, HoldView } from "./fleet.ts";
+import type { HoldRollout, HoldStanding, HoldView } from "./fleet.ts";
 import { answerOf, type HoldAnswer } from "./orders.ts";
 
 /** How often the roster is read for routers of other control planes. */
@@ -11,11 +11,20 @@ const GATHER_MS = 5;
 /** What a hold's watch sees of the routers. */
 export interface HoldSource {
   /** The connected routers' ids, and how each stands. */
-  answers(hold: string): Iterable<readonly [id: string, answer: HoldAnswer]>;
+  answers(
+    hold: string,
+  ): Iterable<
+    {
+      readonly id: string;
+      readonly instance: string | null;
+      readonly answer: HoldAnswer;
+    }
+  >;
   /** The roster's routers that are not connected here. */
   others(): Promise<{
     readonly elsewhere: readonly RouterRecord[];
     readonly gone: readonly string[];
+    readonly complete: boolean;
   }>;
 }
 
@@ -23,8 +32,9 @@ export interface HoldSource {
 export async function holdRollout(
   source: HoldSource,
   hold: string,
-): Promise<HoldRollout> {
-  const { elsewhere, gone } = await source.others();
+): Promise<HoldStanding> {
+  const { elsewhere, gone, complete } = await source.others();
+  const instances = new Map<string, string | null>();
   const holding: HoldRollout["holding"][number][] = [];
   const pending: string[] = [];
   const cannot: string[] = [];
@@ -46,24 +56,32 @@ export async function holdRollout(
         answer satisfies never;
     }
   };
-  for (const [id, answer] of source.answers(hold)) add(id, answer);
-  for (const record of elsewhere) add(record.id, answerOf(record, hold));
+  for (const { id, instance, answer } of source.answers(hold)) {
+    // Of two with one id nobody can say which one it was.
+    instances.set(id, instances.has(id) ? null : instance);
+    add(id, answer);
+  }
+  for (const record of elsewhere) {
+    instances.set(record.id, record.instance);
+    add(record.id, answerOf(record, hold));
+  }
   const running = holding.filter(({ requests, streams }) =>
     requests + streams > 0
   );
-  const state = pending.length > 0
+  const state = pending.length > 0 || !complete
     ? "pending"
     : running.length > 0
     ? "draining"
     : cannot.length + gone.length > 0
     ? "unknown"
     : "drained";
-  return { state, holding, pending, cannot, gone: [...gone] };
+  return { state, holding, pending, cannot, gone: [...gone], instances };
 }
 
 /** A hold as the API shows it. */
-export function holdView(hold: HoldOrder, rollout: HoldRollout): HoldView {
+export function holdView(hold: HoldOrder, standing: HoldStanding): HoldView {
   const { id, customers, createdAt, until, author } = hold;
+  const { instances: _, ...rollout } = standing;
   return { id, customers, created_at: createdAt, until, author, ...rollout };
 }
 
@@ -91,7 +109,7 @@ export class HoldWatch {
       signal: AbortSignal;
       enough: (rollout: HoldRollout) => boolean;
     },
-  ): Promise<HoldRollout> {
+  ): Promise<HoldStanding> {
     const { timeoutMs, signal, enough } = options;
     const end = this.#clock.now() + timeoutMs;
     for (;;) {

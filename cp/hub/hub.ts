@@ -8,7 +8,7 @@ import type {
   ConflictSummary,
   Fleet,
   FleetEvent,
-  HoldRollout,
+  HoldStanding,
   HoldView,
   Rollout,
   RolloutWatch,
@@ -308,7 +308,7 @@ export class Hub implements Fleet {
   async waitForHold(
     id: string,
     options: Parameters<HoldWatch["wait"]>[1],
-  ): Promise<HoldRollout> {
+  ): Promise<HoldStanding> {
     const watch = new HoldWatch(this.#holdSource(), this.#clock);
     this.#holdWatches.add(watch);
     try {
@@ -346,7 +346,7 @@ export class Hub implements Fleet {
       if (this.#roster.isElsewhere(record)) elsewhere.push(record);
       else if (!this.#directory.hasId(record.id)) gone.push(record.id);
     }
-    return { elsewhere, gone };
+    return { elsewhere, gone, complete: this.#roster.complete };
   }
 
   async #stop(): Promise<void> {

@@ -15,6 +15,8 @@ export interface OrderSenderOptions {
 export class OrderSender {
   readonly #options: OrderSenderOptions;
   #orders: Orders | null = null;
+  /** When each hold is over on the clock that never jumps, by the wall clock of when it was heard of. */
+  readonly #deadlines = new Map<string, number>();
 
   constructor(options: OrderSenderOptions) {
     this.#options = options;
@@ -22,15 +24,27 @@ export class OrderSender {
 
   /** The holds whose time is not over. */
   get holds(): readonly HoldOrder[] {
-    const now = this.#options.clock.wall();
-    return (this.#orders?.holds ?? []).filter(({ until }) =>
-      Date.parse(until) > now
+    const now = this.#options.clock.now();
+    return (this.#orders?.holds ?? []).filter(({ id }) =>
+      this.#deadlines.get(id)! > now
     );
   }
 
   /** The store has these orders now. */
   changed(orders: Orders): void {
     this.#orders = orders;
+    const { clock } = this.#options;
+    const known = new Set(orders.holds.map(({ id }) => id));
+    for (const id of this.#deadlines.keys()) {
+      if (!known.has(id)) this.#deadlines.delete(id);
+    }
+    for (const { id, createdAt, until } of orders.holds) {
+      if (this.#deadlines.has(id)) continue;
+      // A clock that was set back makes nobody wait longer than was asked for.
+      const length = Date.parse(until) - Date.parse(createdAt);
+      const left = Math.min(length, Date.parse(until) - clock.wall());
+      this.#deadlines.set(id, clock.now() + left);
+    }
     for (const connection of this.#options.connections) this.tell(connection);
   }
 
@@ -49,10 +63,25 @@ export class OrderSender {
       for (const hold of holds) {
         if (ordered.has(hold.id)) continue;
         ordered.add(hold.id);
-        send(holdMessage(hold, this.#options.clock.wall()));
+        send(this.#holdMessage(hold));
       }
     }
     if (features.includes("cut_streams")) this.#tellCuts(connection, send);
+  }
+
+  #holdMessage(hold: HoldOrder): Order {
+    const { id, customers, cutStreamsMs } = hold;
+    const left = this.#deadlines.get(id)! - this.#options.clock.now();
+    const since = Date.parse(hold.until) - Date.parse(hold.createdAt) - left;
+    return {
+      type: "hold",
+      id,
+      customers,
+      for_ms: Math.max(1, Math.ceil(left)),
+      cut_streams_ms: cutStreamsMs === null
+        ? null
+        : Math.max(0, Math.ceil(cutStreamsMs - since)),
+    };
   }
 
   /** Streams are ended once the router serves the version. */
@@ -90,20 +119,6 @@ function cutId(version: number, until: string): string {
 
 function isCut(id: string): boolean {
   return id.startsWith("cut ");
-}
-
-function holdMessage(hold: HoldOrder, now: number): Order {
-  const { id, customers, cutStreamsMs } = hold;
-  const since = now - Date.parse(hold.createdAt);
-  return {
-    type: "hold",
-    id,
-    customers,
-    for_ms: Math.max(1, Math.ceil(Date.parse(hold.until) - now)),
-    cut_streams_ms: cutStreamsMs === null
-      ? null
-      : Math.max(0, Math.ceil(cutStreamsMs - since)),
-  };
 }
 
 /** How a router stands to a hold. */

@@ -93,6 +93,8 @@ export interface OtherRouters {
   readonly elsewhere: readonly RouterRecord[];
   /** The ids of those that are connected nowhere. */
   readonly gone: readonly string[];
+  /** False where the roster could not be read, so that there may be more. */
+  readonly complete: boolean;
 }
 
 /** What a rollout sees of the routers. */
@@ -155,7 +157,11 @@ export class RolloutFollower implements RolloutWatch {
     if (signal?.aborted || this.#over) waiter.end();
     let cancelPoll = () => {};
     try {
-      const nobody = waiter.over.then(() => ({ elsewhere: [], gone: [] }));
+      const nobody = waiter.over.then(() => ({
+        elsewhere: [],
+        gone: [],
+        complete: false,
+      }));
       waiter.see(await Promise.race([this.#beginning, nobody]));
       const poll = async () => {
         waiter.see(await this.#source.others());
@@ -212,6 +218,8 @@ class Waiter {
   readonly #goal: RolloutGoal;
   /** Routers of the roster that were connected nowhere when it was read. */
   #gone: readonly string[] = [];
+  /** Whether all routers of the roster are known. */
+  #complete = false;
   readonly #open = new Set<string>();
   /** Routers seen at other control planes, with their newest record; null once it is no longer live. */
   readonly #elsewhere = new Map<string, RouterRecord | null>();
@@ -250,7 +258,8 @@ class Waiter {
   }
 
   /** What the roster lists of routers that are not connected here. */
-  see({ elsewhere, gone }: OtherRouters): void {
+  see({ elsewhere, gone, complete }: OtherRouters): void {
+    this.#complete = complete;
     for (const id of this.#elsewhere.keys()) this.#elsewhere.set(id, null);
     for (const record of elsewhere) this.#elsewhere.set(record.id, record);
     this.#gone = gone;
@@ -297,6 +306,9 @@ class Waiter {
             answer satisfies never;
         }
       }
+    }
+    if (!this.#complete) {
+      tally.add("*", { kind: "unknown", reason: "roster_unread" });
     }
     const answered = { applied, rejected, pending, gone, conflict };
     return this.#goal === "applied"

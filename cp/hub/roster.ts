@@ -37,11 +37,15 @@ export class Roster {
   /** Those that are gone, the longest gone first; in a shared store also what others wrote. */
   #known = new Map<string, RouterRecord>();
   readonly #dirty = new Set<string>();
+  /** Ids that the store is known to have had. */
+  readonly #listed = new Set<string>();
   readonly #removed = new Set<string>();
   #loading: Promise<boolean> | null = null;
   #loaded = false;
   #writing: Promise<void> | null = null;
   #failing = false;
+  /** Whether the last read of the store went well. */
+  complete = false;
   #retryMs = RETRY_MS;
   #cancelWrite: (() => void) | null = null;
   #cancelRenewal: (() => void) | null = null;
@@ -102,7 +106,8 @@ export class Roster {
     // What it left when it was last gone; in a shared store the next load tells anyway.
     if (this.#exclusive && this.#isLive(id)) this.#known.delete(id);
     this.#dirty.add(id);
-    this.#writeLater(GATHER_MS);
+    // Whether all routers are drained is asked of those that are listed: one that is new is listed at once.
+    this.#writeLater(this.#listed.has(id) ? GATHER_MS : 0);
   }
 
   /**
@@ -149,6 +154,7 @@ export class Roster {
     this.#dirty.delete(id);
     // A write that is under way would bring it back.
     await this.#writing;
+    this.#listed.delete(id);
     const known = this.#known.delete(id);
     this.#removed.add(id);
     const stored = await this.#store.deleteRouter(id);
@@ -194,11 +200,14 @@ export class Roster {
   async #read(): Promise<boolean> {
     try {
       const records = await this.#store.routers();
+      for (const { id } of records) this.#listed.add(id);
       if (this.#exclusive) this.#adopt(records);
       else this.#refresh(records);
-      this.#loaded = true;
+      this.#loaded = this.complete = true;
       return true;
     } catch (error) {
+      // A store of its own tells nothing that this process does not know.
+      this.complete = this.#exclusive && this.#loaded;
       this.#log.warn("the roster of routers cannot be read", { error });
       if (!this.#loaded && !this.#stopped) {
         this.#cancelReturn ??= this.#clock.after(RETRY_MS, () => {
@@ -302,6 +311,7 @@ export class Roster {
       }
       try {
         await this.#store.saveRouters(records);
+        for (const { id } of records) this.#listed.add(id);
       } catch (error) {
         for (const id of ids) this.#dirty.add(id);
         this.failures++;

@@ -292,21 +292,22 @@ function pong(session: OpenSession, message: Pong): Step {
   ];
 }
 
-/** What a router tells of its old work counts for the version that it is known to serve. */
+/** What a router tells of its old work counts for the version that it serves, which it tells as by a pong. */
 function fence(session: OpenSession, message: Drained | Draining): Step {
-  const { served, oldWork: before } = session;
   const { version, epoch, durable } = message;
+  const [heard, effects] = pong(session, { type: "pong", version, epoch });
+  const { served, oldWork: before } = heard;
   if (
     served.version !== version || (epoch !== null && epoch !== served.epoch)
-  ) return [session, []];
+  ) return [heard, effects];
   const drained = message.type === "drained";
   const mattered = !drained ||
     (before?.version === version && before.requests + before.streams > 0);
   return [{
-    ...session,
+    ...heard,
     oldWork: oldWorkOf(message),
     served: durable === null ? served : { ...served, durable },
-  }, [{ type: "fence", drained, mattered }]];
+  }, [...effects, { type: "fence", drained, mattered }]];
 }
 
 /** How many holds a router may tell of. */

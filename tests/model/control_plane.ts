@@ -1,11 +1,15 @@
 import { Hub } from "../../cp/hub/hub.ts";
-import type { Rollout } from "../../cp/hub/fleet.ts";
+import { fencedMove, type FenceOptions } from "../../cp/api/fenced_move.ts";
+import { newHold, placeHold } from "../../cp/api/holds.ts";
+import { ProblemError } from "../../cp/api/problem.ts";
+import type { Rollout, RolloutGoal } from "../../cp/hub/fleet.ts";
 import {
   type Committed,
   type Edit,
   EmptyStore,
   StoreDamaged,
   StoreUnavailable,
+  type Version,
   type VersionStore,
 } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
@@ -14,6 +18,7 @@ import { CustomerMap } from "../../shared/customers.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { Checker } from "./checker.ts";
 import { customersOf, type History, type Node } from "./history.ts";
+import type { Traffics } from "./data_plane.ts";
 import type { Place } from "./place.ts";
 import { RemoteCalls } from "./remote_calls.ts";
 import { Process, type Simulation } from "./simulation.ts";
@@ -38,6 +43,7 @@ export interface ControlPlaneOptions {
   readonly place: Place;
   readonly history: History;
   readonly checker: Checker;
+  readonly traffics: Traffics;
   readonly variation: Variation;
   readonly exclusive: boolean;
   /** Bytes of a frame. */
@@ -49,6 +55,13 @@ export interface ControlPlaneOptions {
 /** An edit that is to be made: customers to placements. */
 export type Change = ReadonlyMap<string, string>;
 
+interface CommitOptions {
+  readonly change: Change | null;
+  /** What of its rollout is waited for, for so many milliseconds; null: nothing. */
+  readonly until: RolloutGoal;
+  readonly waitMs: number | null;
+}
+
 /** One control plane, through all of its lives. */
 export class ControlPlane {
   readonly name: string;
@@ -59,6 +72,8 @@ export class ControlPlane {
   calls: RemoteCalls | null = null;
   /** Waits for a rollout that have not ended. */
   waits = 0;
+  /** Fenced moves that came to their end. */
+  fenced = 0;
   /** What the newest wait answered. */
   rollout: Rollout | null = null;
   readonly #options: ControlPlaneOptions;
@@ -113,11 +128,40 @@ export class ControlPlane {
   }
 
   /** Commits an edit, as the API does; where it is to be waited for, for so many milliseconds. */
-  edit(change: Change, options: { waitMs: number | null }): void {
+  edit(
+    change: Change,
+    options: { waitMs: number | null; drained?: boolean },
+  ): void {
     this.#attempt(
       (store) => store.commit(assigning(change), NOBODY),
-      { change, ...options },
+      { change, until: options.drained ? "drained" : "applied", ...options },
     );
+  }
+
+  /** Moves a customer without serving both sides, as `POST /v1/moves` does. */
+  fencedMove(
+    options:
+      & { customer: string; placement: string }
+      & Omit<FenceOptions, "customers">,
+  ): void {
+    this.within((hub) => void this.#fencedMove(this.#store!, hub, options));
+  }
+
+  /** Keeps a customer's requests waiting, as `POST /v1/customers/{customer}/hold` does. */
+  hold({ customer, forMs }: { customer: string; forMs: number }): void {
+    this.within(async (hub) => {
+      const hold = newHold([customer], {
+        forMs,
+        cutStreamsMs: null,
+        author: null,
+      });
+      try {
+        await placeHold(this.#store!, hold);
+        await hub.refresh();
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+      }
+    });
   }
 
   /** Ends a conflict, as `POST /v1/takeover` does. */
@@ -125,7 +169,7 @@ export class ControlPlane {
     this.#attempt(async (store, hub) => {
       const { highestVersion, epochs } = await hub.conflicts();
       return await store.takeover({ above: highestVersion, epochs }, NOBODY);
-    }, { change: null, waitMs: null });
+    }, { change: null, until: "applied", waitMs: null });
   }
 
   /** Runs something in its process; where it is down, not at all. */
@@ -165,7 +209,7 @@ export class ControlPlane {
 
   #attempt(
     commit: (store: VersionStore, hub: SimulatedHub) => Promise<Committed>,
-    options: { change: Change | null; waitMs: number | null },
+    options: CommitOptions,
   ): void {
     this.within((hub) => void this.#commit(this.#store!, hub, commit, options));
   }
@@ -174,26 +218,19 @@ export class ControlPlane {
     store: VersionStore,
     hub: SimulatedHub,
     commit: (store: VersionStore, hub: SimulatedHub) => Promise<Committed>,
-    { change, waitMs }: { change: Change | null; waitMs: number | null },
+    { change, waitMs, until }: CommitOptions,
   ): Promise<void> {
-    const { simulation, history, checker } = this.#options;
+    const { simulation, history } = this.#options;
     const { rollbacks } = history;
     const watch = waitMs === null ? null : hub.follow();
     if (watch !== null) this.waits++;
     try {
       const committed = await commit(store, hub);
-      const { version, changed } = committed;
-      const node = checker.acknowledge(version, { rollbacks });
-      if (simulation.traced) {
-        simulation.trace(
-          `acknowledged ${version.epoch}/${version.version}${
-            changed ? "" : " unchanged"
-          }`,
-        );
-      }
-      if (node !== null) this.#checkContents(node, committed, change);
+      const { version } = committed;
+      this.#acknowledge(committed, { change, rollbacks });
       if (watch !== null) {
-        this.rollout = await watch.wait(version, { timeoutMs: waitMs! });
+        this.rollout = await watch.wait(version, { timeoutMs: waitMs!, until });
+        if (this.rollout.state === "drained") this.#checkDrained(version);
         if (simulation.traced) {
           simulation.trace(`rollout ${JSON.stringify(this.rollout)}`);
         }
@@ -206,6 +243,100 @@ export class ControlPlane {
         watch.end();
         this.waits--;
       }
+    }
+  }
+
+  async #fencedMove(
+    store: VersionStore,
+    hub: SimulatedHub,
+    options:
+      & { customer: string; placement: string }
+      & Omit<
+        FenceOptions,
+        "customers"
+      >,
+  ): Promise<void> {
+    const { simulation, history, traffics } = this.#options;
+    const { customer, placement } = options;
+    const { rollbacks } = history;
+    const change = new Map([[customer, placement]]);
+    const { move, end } = traffics.watch(customer);
+    this.waits++;
+    const stopped = new AbortController();
+    try {
+      const { fenced, made } = await fencedMove({
+        store,
+        fleet: hub,
+        author: null,
+        signal: stopped.signal,
+      }, {
+        customers: [customer],
+        ...options,
+        commit: async () => {
+          const committed = await store.commit(assigning(change), NOBODY);
+          this.#acknowledge(committed, { change, rollbacks });
+          return committed;
+        },
+      });
+      if (simulation.traced) {
+        simulation.trace(
+          `fenced move to ${made.version.version}: ${JSON.stringify(fenced)}`,
+        );
+      }
+      this.fenced++;
+      if (
+        fenced.proven && move.overlap !== null && history.rollbacks === 0
+      ) {
+        simulation.fail(
+          "a fenced move serves one side",
+          `${customer} to ${placement} is called proven: ${move.overlap}`,
+        );
+      }
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      simulation.trace(`fenced move failed: ${error}`);
+    } finally {
+      end();
+      this.waits--;
+    }
+  }
+
+  /** A commit was answered. */
+  #acknowledge(
+    committed: Committed,
+    { change, rollbacks }: { change: Change | null; rollbacks: number },
+  ): void {
+    const { simulation, checker } = this.#options;
+    const { version, changed } = committed;
+    const node = checker.acknowledge(version, { rollbacks });
+    if (simulation.traced) {
+      simulation.trace(
+        `acknowledged ${version.epoch}/${version.version}${
+          changed ? "" : " unchanged"
+        }`,
+      );
+    }
+    if (node !== null) this.#checkContents(node, committed, change);
+  }
+
+  /** What is called drained is: nothing runs anywhere that the version would send elsewhere. */
+  #checkDrained(version: Version): void {
+    const { simulation, history, traffics, place } = this.#options;
+    const { current, rollbacks } = history;
+    // A store that lost its memory does not know whom to ask.
+    if (
+      rollbacks > 0 || current?.version !== version.version ||
+      current.epoch !== version.epoch
+    ) return;
+    const customers = customersOf(version);
+    for (const { router, customer, placement } of traffics.running()) {
+      const wanted = customers.get(customer) ?? EMPTY_CONFIG.defaultPlacement;
+      // One that connects for the first time is written into the roster at once, and nobody knows it before.
+      if (wanted === placement || !place.lists(router)) continue;
+      simulation.fail(
+        "drained is drained",
+        `version ${version.version} was called drained while ${router} ran ${customer} on ${placement}, not ${wanted}`,
+      );
     }
   }
 
@@ -258,7 +389,8 @@ function assigning(change: Change): Edit {
 
 function isStoreError(error: unknown): boolean {
   return error instanceof StoreUnavailable || error instanceof StoreDamaged ||
-    error instanceof EmptyStore || error instanceof RangeError;
+    error instanceof EmptyStore || error instanceof RangeError ||
+    error instanceof ProblemError;
 }
 
 function equal(

@@ -9,12 +9,26 @@ export function act(park: Park, action: Action): void {
   if (simulation.traced) simulation.trace(`>> ${JSON.stringify(action)}`);
   switch (action.kind) {
     case "edit": {
-      const { customer, placement, waitMs } = action;
+      const { customer, placement, waitMs, drained } = action;
       park.controlPlane(action).edit(new Map([[customer, placement]]), {
         waitMs,
+        drained,
       });
       return;
     }
+    case "request": {
+      const { process, data } = park.router(action);
+      if (process === null) return;
+      const { customer } = action;
+      simulation.after(0, process, () => void data!.request(customer, action));
+      return;
+    }
+    case "fenced move":
+      park.controlPlane(action).fencedMove(action);
+      return;
+    case "hold":
+      park.controlPlane(action).hold(action);
+      return;
     case "takeover":
       park.controlPlane(action).takeover();
       return;

@@ -1,5 +1,5 @@
 import type { Kv } from "../../cp/store/database.ts";
-import { HEAD_KEY, STORE_KEY } from "../../cp/store/keys.ts";
+import { HEAD_KEY, routerKey, STORE_KEY } from "../../cp/store/keys.ts";
 import { openKvStore } from "../../cp/store/kv_store.ts";
 import {
   decodeRecord,
@@ -58,6 +58,10 @@ export class KvPlace implements Place {
     });
   }
 
+  lists(router: string): boolean {
+    return this.#data.read(routerKey(router)).value !== null;
+  }
+
   restore(snapshot: Snapshot): void {
     const { data, node } = snapshot as KvSnapshot;
     const { stamp } = this.#data;
@@ -114,8 +118,12 @@ export class KvPlace implements Place {
 
   #headChanged(): void {
     const head = decodeRecord(this.#data.read(HEAD_KEY), HEAD_SHAPE);
-    if (head.version > 0) this.#remember(this.#history.committed(head));
-    else this.#remember(null);
+    const { current } = this.#history;
+    if (head.version === 0) this.#remember(null);
+    // Orders change the head alone.
+    else if (
+      head.version !== current?.version || head.epoch !== current.epoch
+    ) this.#remember(this.#history.committed(head));
     this.#streams.ring();
   }
 

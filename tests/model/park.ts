@@ -2,6 +2,7 @@ import type { Connect } from "../../router/link/socket.ts";
 import { Checker } from "./checker.ts";
 import { Connection } from "./connection.ts";
 import { ControlPlane } from "./control_plane.ts";
+import { Traffics } from "./data_plane.ts";
 import { History, type Node, standing } from "./history.ts";
 import { KvPlace } from "./kv_place.ts";
 import type { Place } from "./place.ts";
@@ -12,7 +13,7 @@ import { TwinPlace } from "./twin_place.ts";
 import type { Variation } from "./variation.ts";
 
 /** Timers of one process, whatever happens; more means that they pile up. */
-const MAX_TIMERS = { controlPlane: 100, router: 2 };
+const MAX_TIMERS = { controlPlane: 100, router: 60 };
 
 /** Control planes on one database, routers, and what is between them. */
 export class Park {
@@ -21,6 +22,7 @@ export class Park {
   readonly history: History;
   readonly place: Place;
   readonly checker: Checker;
+  readonly traffics = new Traffics();
   readonly controlPlanes: readonly ControlPlane[];
   readonly routers: readonly Router[];
   /** All there ever were, oldest first. */
@@ -49,6 +51,7 @@ export class Park {
         place: this.place,
         history: this.history,
         checker: this.checker,
+        traffics: this.traffics,
         variation,
         exclusive: plan.controlPlanes === 1,
         frameBytes: plan.frameBytes,
@@ -62,6 +65,7 @@ export class Park {
         new Router(`r-${number + 1}`, {
           simulation,
           checker: this.checker,
+          traffics: this.traffics,
           variation,
           urls: random.shuffled(names).map((name) => `ws://${name}/v1/connect`),
           connect: (router) => this.#connect(router),

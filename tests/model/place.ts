@@ -18,6 +18,8 @@ export interface Place {
   ): Promise<VersionStore>;
   /** What it held after each commit and at its beginning, the oldest first. */
   readonly snapshots: readonly Snapshot[];
+  /** Whether the roster has a router. */
+  lists(router: string): boolean;
   /** Sets it back. */
   restore(snapshot: Snapshot): void;
   /** Makes it as if it had never been used. */

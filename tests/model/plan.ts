@@ -27,6 +27,30 @@ export type Deed =
     readonly customer: string;
     readonly placement: string;
     readonly waitMs: number | null;
+    /** Whether it is waited for until it is drained. */
+    readonly drained: boolean;
+  }
+  | {
+    readonly kind: "request";
+    readonly router: number;
+    readonly customer: string;
+    readonly forMs: number;
+    readonly streaming: boolean;
+  }
+  | {
+    readonly kind: "fenced move";
+    readonly controlPlane: number;
+    readonly customer: string;
+    readonly placement: string;
+    readonly withinMs: number;
+    readonly cutStreamsMs: number | null;
+    readonly force: boolean;
+  }
+  | {
+    readonly kind: "hold";
+    readonly controlPlane: number;
+    readonly customer: string;
+    readonly forMs: number;
   }
   | { readonly kind: "takeover"; readonly controlPlane: number }
   | {
@@ -173,6 +197,29 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     customer: random.pick(CUSTOMERS),
     placement: random.pick(PLACEMENTS),
     waitMs: random.once(3) ? random.pick([500, 10_000]) : null,
+    drained: random.once(2),
+  })],
+  [150, (random) => ({
+    kind: "request",
+    router: random.below(4),
+    customer: random.pick(CUSTOMERS),
+    forMs: random.below(random.pick([5, 300, 300, 20_000])),
+    streaming: random.once(4),
+  })],
+  [40, (random) => ({
+    kind: "fenced move",
+    controlPlane: random.below(2),
+    customer: random.pick(CUSTOMERS),
+    placement: random.pick(PLACEMENTS),
+    withinMs: random.pick([50, 1000, 8000]),
+    cutStreamsMs: random.once(2) ? random.pick([20, 500]) : null,
+    force: random.once(4),
+  })],
+  [10, (random) => ({
+    kind: "hold",
+    controlPlane: random.below(2),
+    customer: random.pick(CUSTOMERS),
+    forMs: random.pick([50, 3000, 10_000]),
   })],
   [15, (random) => ({ kind: "takeover", controlPlane: random.below(2) })],
   [50, (random) => ({

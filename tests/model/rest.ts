@@ -17,7 +17,8 @@ const ASK_AGAIN_MS = 500;
 const STOP_MS = 30_000;
 const WAIT_MS = 60_000;
 /** Timers of a process that has nothing to do. */
-const MAX_IDLE_TIMERS = { controlPlane: 8, router: 1 };
+/** One of a router is its link's, another tells of old work. */
+const MAX_IDLE_TIMERS = { controlPlane: 8, router: 2 };
 
 /**
  * What has to come of everything once nothing goes wrong any more: who belongs together finds together,
@@ -90,6 +91,7 @@ function open(park: Park): string | null {
       process === null || !link?.status().connected ||
       !connection?.held || !connection.server?.alive
     ) return `${id} is not connected`;
+    if (router.data!.holding > 0) return `${id} holds somebody`;
     const stands = park.standing(router);
     // While there are conflicts, who serves nothing may have to wait.
     if (stands === "conflict" || (stands === "blank" && conflicts)) continue;
@@ -283,8 +285,9 @@ async function stop(park: Park): Promise<void> {
   const processes = [...routers, ...controlPlanes].map(({ process }) =>
     process!
   );
-  for (const { process, link } of routers) {
+  for (const { process, link, data } of routers) {
     simulation.after(0, process!, () => {
+      data!.stop();
       void link!.stop().then(() => stopped++);
     });
   }

@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import type { PackedConfig } from "../../router/config/packed_config.ts";
 import type { PushContents } from "../../router/config/config_reader.ts";
 import { readConfig } from "../../router/config/config_reader.ts";
 import { Link } from "../../router/link/link.ts";
@@ -11,6 +12,7 @@ import {
 } from "../../router/link/verdict.ts";
 import type { Random } from "../harness/random.ts";
 import type { Checker } from "./checker.ts";
+import { DataPlane, type Traffics } from "./data_plane.ts";
 import { Process, type Simulation } from "./simulation.ts";
 import type { Variation } from "./variation.ts";
 
@@ -25,6 +27,7 @@ const SAVE_AGAIN_MS = 1_000;
 export interface RouterOptions {
   readonly simulation: Simulation;
   readonly checker: Checker;
+  readonly traffics: Traffics;
   readonly variation: Variation;
   readonly urls: readonly string[];
   readonly connect: (router: Router) => Connect;
@@ -41,10 +44,13 @@ export class Router {
   readonly id: string;
   process: Process | null = null;
   link: Link | null = null;
+  data: DataPlane | null = null;
   /** What it serves. */
   serving: Serving | null = null;
   /** What is on its disk, which outlives it. */
   saved: Serving | null = null;
+  /** What it has served or saved, by digest. */
+  readonly #configs = new Map<string, PackedConfig>();
   /** Rejects every config while this is set. */
   rejects = false;
   /** So many saves fail. */
@@ -82,7 +88,17 @@ export class Router {
     const apply = (
       ...[push, contents, options]: Parameters<Router["apply"]>
     ) => this.apply(push, contents, options);
-    const link = new Link({
+    const data = new DataPlane({
+      simulation,
+      process,
+      router: this.id,
+      traffics: this.#options.traffics,
+      fence: (report) => link.fence(report),
+      holding: (report) => link.holding(report),
+    });
+    this.data = data;
+    const link: Link = new Link({
+      order: (order) => data.order(order),
       urls: this.urls,
       id: this.id,
       instance,
@@ -96,7 +112,10 @@ export class Router {
       random: () => random.below(2 ** 31) / 2 ** 31,
     });
     this.link = link;
-    simulation.after(0, process, () => link.start());
+    simulation.after(0, process, () => {
+      if (this.serving !== null) this.#serve(this.serving);
+      link.start();
+    });
   }
 
   /** It is killed. */
@@ -108,6 +127,7 @@ export class Router {
     process.alive = false;
     this.process = null;
     this.link = null;
+    this.data = null;
     this.#options.ended(process);
   }
 
@@ -120,7 +140,9 @@ export class Router {
     const process = this.process!;
     const { simulation } = this.#options;
     await this.#step(process, "read");
-    const digest = digestOf(contents);
+    const packed = packedOf(contents);
+    const digest = packed?.digest ?? null;
+    if (packed !== null) this.#configs.set(packed.digest, packed);
     if (digest === null || (push.digest !== null && push.digest !== digest)) {
       return {
         status: "rejected",
@@ -143,9 +165,18 @@ export class Router {
     this.serving = { ...head, durable: false };
     if (simulation.traced) simulation.trace(`serves ${epoch}/${version}`);
     this.#options.checker.served(process.name, { before, after: head });
+    this.#serve(head);
     const durable = await this.#save(process, head);
     await this.#step(process, "answer");
     return { status: "applied", digest, durable };
+  }
+
+  #serve(
+    head: { version: number; epoch: string | null; digest: string },
+  ): void {
+    // What was put on its disk by a mutant it cannot read.
+    const packed = this.#configs.get(head.digest);
+    if (packed !== undefined) this.data?.serve(head, packed);
   }
 
   async #save(
@@ -200,24 +231,24 @@ export function stepAt(number: number): ApplyStep {
 }
 
 /** What contents were found to be; reading the same bytes again would find the same. */
-const found = new Map<string, string | null>();
+const found = new Map<string, PackedConfig | null>();
 const MAX_FOUND = 5000;
 
-/** The digest of a config that is valid; null for any other. */
-function digestOf(contents: PushContents): string | null {
+/** A config that is valid; null for any other. */
+function packedOf(contents: PushContents): PackedConfig | null {
   const options = { maxBytes: MAX_BYTES, digest: null };
   if (contents.kind === "document") {
     const read = readConfig(contents, options);
-    return read.ok ? read.packed.digest : null;
+    return read.ok ? read.packed : null;
   }
   const { gzip } = contents;
   const name = `${gzip.length} ${crc32(gzip)}`;
-  let digest = found.get(name);
-  if (digest === undefined) {
+  let packed = found.get(name);
+  if (packed === undefined) {
     const read = readConfig(contents, options);
-    digest = read.ok ? read.packed.digest : null;
+    packed = read.ok ? read.packed : null;
     if (found.size >= MAX_FOUND) found.clear();
-    found.set(name, digest);
+    found.set(name, packed);
   }
-  return digest;
+  return packed;
 }

@@ -99,6 +99,7 @@ export class Simulation {
   /** Lets a process go on that was suspended: what it missed happens now. */
   resume(process: Process): void {
     process.suspended = false;
+    process.resumedAt = this.now;
     for (const event of process.missed.splice(0)) {
       event.at = this.now;
       this.#queue.push(event);
@@ -149,6 +150,8 @@ export class Process {
   alive = true;
   /** While it is, nothing happens in it. */
   suspended = false;
+  /** When it went on last after it had been. */
+  resumedAt = -Infinity;
   /** What fell due meanwhile, in its order. */
   readonly missed: SimulatedEvent[] = [];
   /** How wrong its wall clock is, in milliseconds. */

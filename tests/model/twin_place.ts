@@ -1,5 +1,6 @@
 import { Alarm, watchHead } from "../../cp/store/head_watch.ts";
 import { MemoryDatabase, MemoryStore } from "../../cp/store/memory_store.ts";
+import { ProblemError } from "../../cp/api/problem.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import {
   type Assignments,
@@ -68,9 +69,21 @@ export class TwinPlace implements Place {
     return committed;
   }
 
+  async changeOrders(
+    change: (now: Orders, head: Head) => Orders,
+  ): Promise<Head> {
+    const head = await this.#memory.changeOrders(change);
+    this.streams.ring();
+    return head;
+  }
+
   stamped(): { head: Head; stamp: string } {
     const { head, stamp } = this.#database;
     return { head, stamp: String(stamp) };
+  }
+
+  lists(router: string): boolean {
+    return this.#database.routers.has(router);
   }
 
   restore(snapshot: Snapshot): void {
@@ -179,14 +192,16 @@ class TwinStore implements VersionStore {
     );
   }
 
-  changeOrders(
+  async changeOrders(
     change: (now: Orders, head: Head) => Orders,
   ): Promise<Head> {
-    return this.#call(
+    const head = await this.#call(
       "orders",
-      () => this.#place.memory.changeOrders(change),
+      () => this.#place.changeOrders(change),
       { write: true },
     );
+    for (const alarm of this.#alarms) alarm.ring();
+    return head;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Head, void> {
@@ -267,7 +282,10 @@ class TwinStore implements VersionStore {
       ]);
     } catch (cause) {
       // What the edit itself throws is the caller's.
-      if (cause instanceof EmptyStore || cause instanceof RangeError) {
+      if (
+        cause instanceof EmptyStore || cause instanceof RangeError ||
+        cause instanceof ProblemError
+      ) {
         throw cause;
       }
       throw new StoreUnavailable(`Cannot ${what}: the database failed`, {

@@ -17,6 +17,14 @@ export type SimulatedHub = Pick<
   | "conflicts"
   | "routers"
   | "standing"
+  | "rollout"
+  | "holds"
+  | "waitForHold"
+  | "refresh"
+  | "router"
+  | "forget"
+  | "propagation"
+  | "listen"
 >;
 
 /**

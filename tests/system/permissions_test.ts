@@ -45,6 +45,7 @@ const MAY: Record<string, readonly string[]> = {
   "bench:edit": STARTS,
   "bench:soak": STARTS,
   "bench:fuzz": STARTS_TMP,
+  "bench:move": STARTS,
   "bench:outage": ["run a program"],
 };
 /** These run no program of ours by themselves; or one of somebody else's that the runtime gives less than all to. */
