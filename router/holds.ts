@@ -38,8 +38,12 @@ export interface HoldsOptions {
 
 interface Held {
   readonly id: string;
-  /** Those that are held yet, and where each went when the hold began; null where that is not known. */
+  /**
+   * Those that are held yet, and where the version at which the hold was placed sends each; null while an older one is
+   * served here.
+   */
   readonly customers: Map<string, string | null>;
+  readonly version: number;
   /** On the clock of {@linkcode performance.now}. */
   readonly until: number;
   /** How many requests of its customers run. */
@@ -81,12 +85,16 @@ export class Holds {
     const known = this.#byId.get(id);
     if (known !== undefined && known.until <= until) return this.#tell(known);
     const customers = known?.customers ?? new Map(
-      order.customers.map((customer) => [customer, this.#routeOf(customer)]),
+      order.customers.map((customer) => [
+        customer,
+        this.#routeAt(order.version, customer),
+      ]),
     );
     if (known !== undefined) this.#end(known);
     const held: Held = {
       id,
       customers,
+      version: order.version,
       until,
       running: this.#options.fence.workOf(customers).count,
       waiting: known?.waiting ?? new Set(),
@@ -117,7 +125,12 @@ export class Holds {
   raise(config: ActiveConfig): void {
     for (const held of this.#byId.values()) {
       for (const [customer, before] of held.customers) {
-        if (before === null || routeIn(config, customer) === before) continue;
+        const now = routeIn(config, customer);
+        if (before === null) {
+          if (config.version >= held.version) held.customers.set(customer, now);
+          continue;
+        }
+        if (now === before) continue;
         held.customers.delete(customer);
         if (this.#byCustomer.get(customer) === held) {
           this.#byCustomer.delete(customer);
@@ -180,9 +193,11 @@ export class Holds {
   /** The holds as they stand, for a thread that comes later. */
   orders(): Hold[] {
     const now = performance.now();
-    return Array.from(this.#byId.values(), ({ id, customers, until }) => ({
+    const held = this.#byId.values();
+    return Array.from(held, ({ id, version, customers, until }) => ({
       type: "hold",
       id,
+      version,
       customers: [...customers.keys()],
       for_ms: Math.max(1, Math.round(until - now)),
       cut_streams_ms: null,
@@ -198,9 +213,11 @@ export class Holds {
     }
   }
 
-  #routeOf(customer: string): string | null {
+  #routeAt(version: number, customer: string): string | null {
     const active = (this.#options.active ?? activeConfig)();
-    return active === null ? null : routeIn(active, customer);
+    return active === null || active.version < version
+      ? null
+      : routeIn(active, customer);
   }
 
   #ended(customer: string): void {

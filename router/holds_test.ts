@@ -19,6 +19,7 @@ function hold(changes: Partial<Hold> = {}): Hold {
   return {
     type: "hold",
     id: "h",
+    version: 7,
     customers: ["acme"],
     for_ms: 60_000,
     cut_streams_ms: null,
@@ -94,6 +95,23 @@ Deno.test("Holds lets go whom a new config sends elsewhere, and nobody else", as
   match(await client.message(), /X-Config-Version: 9\r\n/);
   equal(old.requests.length, 0);
   ok(!router.holds.has("acme"));
+});
+
+Deno.test("Holds takes where a customer was from the version at which it was placed", async () => {
+  await using first = new AnsweringEndpoint();
+  await using second = new AnsweringEndpoint();
+  await using third = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(first));
+  // This router has yet to hear of version 9, which has sent the customer elsewhere before it was held.
+  router.holds.hold(hold({ version: 9 }));
+  await using client = await router.connect();
+  await client.send(request());
+  await eventually(() => router.traffic.held.waiting === 1, "it waits");
+  serve(router, activeAt(urlOf(second), 9));
+  ok(router.holds.has("acme"));
+  serve(router, activeAt(urlOf(third), 10));
+  match(await client.message(), /X-Config-Version: 10\r\n/);
+  equal(first.requests.length + second.requests.length, 0);
 });
 
 Deno.test("Holds lets go at its deadline; a hold that is told of again keeps the nearer one", async () => {

@@ -90,6 +90,8 @@ export interface Hold {
   readonly type: "hold";
   /** Named again it is the same hold. */
   readonly id: string;
+  /** The newest version when it was placed: a newer one that sends a customer elsewhere ends it for that customer. */
+  readonly version: number;
   readonly customers: readonly string[];
   /** How much longer at most, in milliseconds. */
   readonly for_ms: number;
@@ -140,8 +142,9 @@ export interface Pong {
 export interface Drained {
   readonly type: "drained";
   readonly version: number;
-  /** Null if it does not say; so with `durable`. */
+  /** Null if it does not say; so with `digest` and `durable`. */
   readonly epoch: string | null;
+  readonly digest: string | null;
   /** See {@linkcode Ack.durable}. */
   readonly durable: boolean | null;
 }
@@ -213,6 +216,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
         return {
           type,
           id: fields.text("id", EPOCH) ?? fields.missing("id"),
+          version: fields.version(0),
           customers: fields.customers("customers"),
           for_ms: fields.span("for_ms") ?? fields.missing("for_ms"),
           cut_streams_ms: fields.span("cut_streams_ms"),
@@ -255,6 +259,7 @@ export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
           type,
           version: fields.version(1),
           epoch: fields.text("epoch", EPOCH),
+          digest: fields.text("digest", DIGEST),
           durable: fields.flag("durable"),
         };
       case "draining":
@@ -262,6 +267,7 @@ export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
           type,
           version: fields.version(1),
           epoch: fields.text("epoch", EPOCH),
+          digest: fields.text("digest", DIGEST),
           durable: fields.flag("durable"),
           requests: fields.whole("requests", 0) ?? 0,
           streams: fields.whole("streams", 0) ?? 0,

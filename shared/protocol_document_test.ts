@@ -83,6 +83,7 @@ Deno.test("the document names the fields that messages are read for, and no othe
         fieldsOf(parseToRouter, {
           type: "hold",
           id: "h",
+          version: 0,
           customers: ["a"],
           for_ms: 1,
         }),

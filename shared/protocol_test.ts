@@ -146,12 +146,19 @@ Deno.test("parseToControlPlane() reads the draft's messages and ours", () => {
   });
   deepEqual(parseToControlPlane('{"type":"drained","version":1,"more":[]}'), {
     kind: "message",
-    message: { type: "drained", version: 1, epoch: null, durable: null },
+    message: {
+      type: "drained",
+      version: 1,
+      epoch: null,
+      digest: null,
+      durable: null,
+    },
   });
   const draining = {
     type: "draining",
     version: 3,
     epoch: "e",
+    digest: DIGEST,
     durable: false,
     requests: 2,
     streams: 1,
@@ -167,6 +174,7 @@ Deno.test("parseToControlPlane() reads the draft's messages and ours", () => {
       type: "draining",
       version: 1,
       epoch: null,
+      digest: null,
       durable: null,
       requests: 0,
       streams: 0,
@@ -181,6 +189,7 @@ Deno.test("parse reads back orders, and what a router tells of them", () => {
       {
         type: "hold",
         id: "h-1",
+        version: 42,
         customers: ["acme", "__proto__"],
         for_ms: 10_000,
         cut_streams_ms: 500,
@@ -196,13 +205,14 @@ Deno.test("parse reads back orders, and what a router tells of them", () => {
   }
   deepEqual(
     parseToRouter(
-      '{"type":"hold","id":"h","customers":["a"],"for_ms":1}',
+      '{"type":"hold","id":"h","version":0,"customers":["a"],"for_ms":1}',
     ),
     {
       kind: "message",
       message: {
         type: "hold",
         id: "h",
+        version: 0,
         customers: ["a"],
         for_ms: 1,
         cut_streams_ms: null,

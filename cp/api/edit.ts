@@ -279,7 +279,16 @@ export class Edits {
         fleet,
         author: head.author,
         signal: AbortSignal.any([c.req.raw.signal, stopping]),
-      }, { ...fence, commit: () => this.#make(plan, head) });
+      }, {
+        ...fence,
+        commit: (check) => {
+          const edit = async (current: Version | null) => {
+            check(current);
+            return await plan.edit(current);
+          };
+          return this.#make({ ...plan, edit }, head);
+        },
+      });
       return editAnswer({ ...made.body, fenced, rollout });
     };
   }

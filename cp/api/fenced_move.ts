@@ -56,25 +56,37 @@ export interface FencedMoveDeps {
 export async function fencedMove<M extends { version: Version }>(
   deps: FencedMoveDeps,
   options: FenceOptions & {
-    /** Commits the move; answers what it made, with the version before. */
-    commit: () => Promise<M & { previous: Version | null; changed: boolean }>;
+    /**
+     * Commits the move, unless `check` throws of the version that it is made of; answers what it made, with the version
+     * before.
+     */
+    commit: (
+      check: (current: Version | null) => void,
+    ) => Promise<M & { previous: Version | null; changed: boolean }>;
   },
 ): Promise<{ made: M; fenced: FencedAnswer; rollout: Rollout }> {
   const { store, fleet, signal } = deps;
   const { withinMs, cutStreamsMs, force } = options;
   const began = performance.now();
-  const hold = newHold(options.customers, {
-    forMs: withinMs + COMMIT_MS,
-    cutStreamsMs,
-    author: deps.author,
-  });
-  await placeHold(store, hold);
+  const hold = await placeHold(
+    store,
+    newHold(options.customers, {
+      forMs: withinMs + COMMIT_MS,
+      cutStreamsMs,
+      author: deps.author,
+    }),
+  );
   const watch = fleet.follow();
   try {
     await fleet.refresh();
+    // Any edit since then that moves one of them has let it go.
+    const base = hold.version === 0 ? null : await store.get(hold.version);
+    const before = placementsIn(base, options.customers);
     const drained = await drain(deps, { hold, withinMs, force });
     const drainedMs = performance.now() - began;
-    const made = await options.commit();
+    const made = await options.commit((current) =>
+      checkUnmoved(current, before)
+    );
     const left = Math.max(1, Date.parse(hold.until) - Date.now());
     const rollout = await watch.wait(made.version, { timeoutMs: left, signal });
     const refused = [
@@ -99,13 +111,18 @@ export async function fencedMove<M extends { version: Version }>(
       ...rollout.gone,
       ...changed(drained, await standing(deps, hold)),
     ];
+    const after = placementsIn(made.version, options.customers);
+    const now = placementsIn(await store.current(), options.customers);
+    const movedOn = [...after].some(([customer, to]) =>
+      now.get(customer) !== to
+    );
     // Somebody may have released it before all routers served the move.
     const lasted = await release(deps, hold);
     return {
       made,
       rollout,
       fenced: {
-        proven: lasted && unheld.length === 0,
+        proven: lasted && !movedOn && unheld.length === 0,
         held_ms: Math.round(heldMs),
         drained_ms: Math.round(drainedMs),
         unheld: [...new Set(unheld)].sort(),
@@ -116,6 +133,39 @@ export async function fencedMove<M extends { version: Version }>(
     throw error;
   } finally {
     watch.end();
+  }
+}
+
+function placementsIn(
+  version: Version | null,
+  customers: readonly string[],
+): ReadonlyMap<string, string | null> {
+  return new Map(customers.map((customer) => [
+    customer,
+    version?.config.customers.get(customer) ?? null,
+  ]));
+}
+
+/**
+ * Whom somebody else has moved meanwhile is not held any more.
+ *
+ * @throws {ProblemError} `conflict`.
+ */
+function checkUnmoved(
+  current: Version | null,
+  before: ReadonlyMap<string, string | null>,
+): void {
+  const now = placementsIn(current, [...before.keys()]);
+  for (const [customer, placement] of before) {
+    if (now.get(customer) === placement) continue;
+    throw new ProblemError(
+      "conflict",
+      `Nothing was moved: customer ${
+        show(customer)
+      } was moved by somebody else meanwhile, in version ${
+        current?.version ?? 0
+      } or before.`,
+    );
   }
 }
 

@@ -56,12 +56,14 @@ export function addHoldCalls(
     },
     problems: [409, 503],
   }, async ({ params: { customer }, body, c }) => {
-    const hold = newHold([customer], {
-      forMs: body.for,
-      cutStreamsMs: body.cut_streams ?? null,
-      author: authorOf(c),
-    });
-    await placeHold(store, hold);
+    const hold = await placeHold(
+      store,
+      newHold([customer], {
+        forMs: body.for,
+        cutStreamsMs: body.cut_streams ?? null,
+        author: authorOf(c),
+      }),
+    );
     await fleet.refresh();
     const rollout = await fleet.waitForHold(hold.id, {
       timeoutMs: Math.min(ANSWER_MS, body.for),
@@ -119,6 +121,9 @@ export function addHoldCalls(
   });
 }
 
+/** A hold before it is placed. */
+export type NewHold = Omit<HoldOrder, "version">;
+
 /** A hold that begins now. */
 export function newHold(
   customers: readonly string[],
@@ -127,7 +132,7 @@ export function newHold(
     cutStreamsMs: number | null;
     author: string | null;
   },
-): HoldOrder {
+): NewHold {
   const now = Date.now();
   return {
     id: crypto.randomUUID(),
@@ -146,10 +151,11 @@ export function newHold(
  */
 export async function placeHold(
   store: VersionStore,
-  hold: HoldOrder,
-): Promise<void> {
+  hold: NewHold,
+): Promise<HoldOrder> {
+  let placed: HoldOrder = { ...hold, version: 0 };
   try {
-    await store.changeOrders((orders) => {
+    await store.changeOrders((orders, { version }) => {
       for (const { customers, until } of orders.holds) {
         const twice = customers.find((each) => hold.customers.includes(each));
         if (twice !== undefined) {
@@ -159,8 +165,10 @@ export async function placeHold(
           );
         }
       }
-      return { ...orders, holds: [...orders.holds, hold] };
+      placed = { ...hold, version };
+      return { ...orders, holds: [...orders.holds, placed] };
     });
+    return placed;
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new ProblemError(

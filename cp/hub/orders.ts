@@ -70,12 +70,13 @@ export class OrderSender {
   }
 
   #holdMessage(hold: HoldOrder): Order {
-    const { id, customers, cutStreamsMs } = hold;
+    const { id, version, customers, cutStreamsMs } = hold;
     const left = this.#deadlines.get(id)! - this.#options.clock.now();
     const since = Date.parse(hold.until) - Date.parse(hold.createdAt) - left;
     return {
       type: "hold",
       id,
+      version,
       customers,
       for_ms: Math.max(1, Math.ceil(left)),
       cut_streams_ms: cutStreamsMs === null

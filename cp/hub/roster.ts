@@ -4,6 +4,8 @@ import type { Clock } from "../../shared/clock.ts";
 
 /** How long changes are gathered before they are written. */
 const GATHER_MS = 500;
+/** The same for routers that the store does not have. */
+const SOON_MS = 20;
 /** How many records one write holds. */
 const BATCH = 500;
 /** A record counts as live for so long after it was written … */
@@ -48,6 +50,8 @@ export class Roster {
   complete = false;
   #retryMs = RETRY_MS;
   #cancelWrite: (() => void) | null = null;
+  /** What is due is a router that is new. */
+  #soon = false;
   #cancelRenewal: (() => void) | null = null;
   #cancelReturn: (() => void) | null = null;
   #stopped = false;
@@ -107,7 +111,8 @@ export class Roster {
     if (this.#exclusive && this.#isLive(id)) this.#known.delete(id);
     this.#dirty.add(id);
     // Whether all routers are drained is asked of those that are listed: one that is new is listed at once.
-    this.#writeLater(this.#listed.has(id) ? GATHER_MS : 0);
+    if (this.#listed.has(id)) this.#writeLater(GATHER_MS);
+    else this.#writeSoon();
   }
 
   /**
@@ -275,12 +280,22 @@ export class Roster {
     });
   }
 
+  /** As {@linkcode Roster.#writeLater}, but sooner than what is due already. */
+  #writeSoon(): void {
+    if (this.#soon) return;
+    this.#cancelWrite?.();
+    this.#cancelWrite = null;
+    this.#writeLater(SOON_MS);
+    this.#soon = this.#cancelWrite !== null;
+  }
+
   #writeLater(ms: number): void {
     if (this.#cancelWrite !== null || this.#stopped) return;
     // One that is under way or has failed comes back for the rest itself.
     if (this.#writing !== null) return;
     this.#cancelWrite = this.#clock.after(ms, () => {
       this.#cancelWrite = null;
+      this.#soon = false;
       this.#writing = this.#writeAll().finally(() => {
         this.#writing = null;
         if (this.#dirty.size > 0) {

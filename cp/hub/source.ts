@@ -126,8 +126,13 @@ export class Source {
     try {
       const standing = this.#standing;
       const recorded = await this.#store.digestOf(version);
-      // With another head the store may have another history as well.
-      if (this.#standing === standing) this.#remember(version, recorded);
+      // With another head the store may have another history as well, also one that was not heard of yet.
+      const head = await this.#store.head();
+      if (standing === null || !sameHead(standing.head, head)) {
+        void this.refresh();
+      } else if (this.#standing === standing) {
+        this.#remember(version, recorded);
+      }
       return true;
     } catch (error) {
       this.#fail("the digest of a version cannot be read; trying again", error);

@@ -294,12 +294,15 @@ function pong(session: OpenSession, message: Pong): Step {
 
 /** What a router tells of its old work counts for the version that it serves, which it tells as by a pong. */
 function fence(session: OpenSession, message: Drained | Draining): Step {
-  const { version, epoch, durable } = message;
+  const { version, epoch, digest, durable } = message;
   const [heard, effects] = pong(session, { type: "pong", version, epoch });
-  const { served, oldWork: before } = heard;
+  const { oldWork: before } = heard;
+  const served = effects.length === 0
+    ? heard.served
+    : { ...heard.served, digest };
   if (
     served.version !== version || (epoch !== null && epoch !== served.epoch)
-  ) return [heard, effects];
+  ) return [{ ...heard, served }, effects];
   const drained = message.type === "drained";
   const mattered = !drained ||
     (before?.version === version && before.requests + before.streams > 0);

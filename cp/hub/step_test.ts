@@ -347,7 +347,12 @@ Deno.test("step() takes what a router tells of its old work for the version it i
       length: 9,
       parsed: { kind: "message", message },
     });
-  const drained = { type: "drained", epoch: "e", durable: true } as const;
+  const drained = {
+    type: "drained",
+    epoch: "e",
+    digest: null,
+    durable: true,
+  } as const;
   const draining = {
     ...drained,
     type: "draining",
@@ -387,11 +392,13 @@ Deno.test("step() takes what a router tells of its old work for the version it i
   // One that it has not acked here it tells as by a pong.
   assert.deepEqual(tell({ ...drained, version: 4 }), ["served", "fence"]);
   assert.equal(play.open.served.digest, null);
+  const { digest } = target(1, "other");
   assert.deepEqual(
-    tell({ ...drained, version: 1, epoch: "other" }),
+    tell({ ...drained, version: 1, epoch: "other", digest }),
     ["served", "fence"],
   );
   assert.equal(play.open.served.epoch, "other");
+  assert.equal(play.open.served.digest, digest);
 });
 
 /** What a random driver may do next. */

@@ -26,6 +26,7 @@ export const STORE_SHAPE = z.object({
 const ORDERS_SHAPE: z.ZodType<Orders> = z.object({
   holds: z.array(z.object({
     id: z.string(),
+    version: z.int().min(0),
     customers: z.array(z.string()),
     createdAt: z.string(),
     until: z.string(),

@@ -28,6 +28,8 @@ export interface Version extends VersionInfo {
 /** New requests of some customers are to wait, on every router, until it is taken away or its time is over. */
 export interface HoldOrder {
   readonly id: string;
+  /** The newest version when it was placed. */
+  readonly version: number;
   readonly customers: readonly string[];
   /** RFC 3339, on the clock of the control plane that made it; so is `until`. */
   readonly createdAt: string;

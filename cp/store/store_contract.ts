@@ -99,6 +99,7 @@ function holdOf(customer: string, ms: number): HoldOrder {
   const now = Date.now();
   return {
     id: `hold-${customer}`,
+    version: 0,
     customers: [customer],
     createdAt: new Date(now).toISOString(),
     until: new Date(now + ms).toISOString(),

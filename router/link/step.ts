@@ -463,18 +463,21 @@ class Turn {
       fence === null || fence.version !== serving.version ||
       fence.epoch !== serving.epoch
     ) return;
-    const { version, epoch, durable } = serving;
+    const { version, epoch, digest, durable } = serving;
     const { requests, streams, oldestMs } = fence;
     this.#send(
-      isDrained(fence) ? { type: "drained", version, epoch, durable } : {
-        type: "draining",
-        version,
-        epoch,
-        durable,
-        requests,
-        streams,
-        oldest_ms: oldestMs,
-      },
+      isDrained(fence)
+        ? { type: "drained", version, epoch, digest, durable }
+        : {
+          type: "draining",
+          version,
+          epoch,
+          digest,
+          durable,
+          requests,
+          streams,
+          oldest_ms: oldestMs,
+        },
     );
   }
 

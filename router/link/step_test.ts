@@ -443,6 +443,7 @@ Deno.test("step() tells how far what is served is drained, behind its ack and af
     type: "draining",
     version: 6,
     epoch: "e",
+    digest: OTHER,
     durable: false,
     requests: 1,
     streams: 2,
@@ -450,7 +451,13 @@ Deno.test("step() tells how far what is served is drained, behind its ack and af
   };
   assert.deepEqual(sent(effects).map(({ type }) => type), ["ack", "draining"]);
   assert.deepEqual(sent(effects).at(-1), draining);
-  const drained = { type: "drained", version: 6, epoch: "e", durable: false };
+  const drained = {
+    type: "drained",
+    version: 6,
+    epoch: "e",
+    digest: OTHER,
+    durable: false,
+  };
   assert.deepEqual(sent(driver.do({ type: "fence", report: over })), [drained]);
   driver.do({ type: "closed", socket: driver.socket, code: 1006, reason: "" });
   driver.timer();

@@ -183,7 +183,10 @@ export class SimulatedRouter {
     if (parsed.kind !== "message") return null;
     const { message } = parsed;
     // A link without a data path is told to do nothing beside.
-    if (!("version" in message) || message.type === "cut_streams") return null;
+    if (
+      message.type === "hold" || message.type === "release" ||
+      message.type === "cut_streams"
+    ) return null;
     this.#told = message.version;
     this.#ledger.newest = Math.max(this.#ledger.newest, message.version ?? 0);
     if (message.type === "ping") return null;

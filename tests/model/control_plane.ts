@@ -76,6 +76,7 @@ export class ControlPlane {
   fenced = 0;
   /** What the newest wait answered. */
   rollout: Rollout | null = null;
+  #newestWait: unknown = null;
   readonly #options: ControlPlaneOptions;
   #store: VersionStore | null = null;
   #lives = 0;
@@ -96,6 +97,11 @@ export class ControlPlane {
     this.waits = 0;
     this.#stopping = false;
     simulation.after(0, process, () => void this.#serve(process));
+  }
+
+  /** It was told to stop, and has not ended yet. */
+  get stopping(): boolean {
+    return this.#stopping && this.process !== null;
   }
 
   /** It is killed: nothing of it goes on. */
@@ -224,15 +230,20 @@ export class ControlPlane {
     const { rollbacks } = history;
     const watch = waitMs === null ? null : hub.follow();
     if (watch !== null) this.waits++;
+    this.#newestWait = watch ?? this.#newestWait;
     try {
       const committed = await commit(store, hub);
       const { version } = committed;
       this.#acknowledge(committed, { change, rollbacks });
       if (watch !== null) {
-        this.rollout = await watch.wait(version, { timeoutMs: waitMs!, until });
-        if (this.rollout.state === "drained") this.#checkDrained(version);
+        const rollout = await watch.wait(version, {
+          timeoutMs: waitMs!,
+          until,
+        });
+        if (this.#newestWait === watch) this.rollout = rollout;
+        if (rollout.state === "drained") this.#checkDrained(version);
         if (simulation.traced) {
-          simulation.trace(`rollout ${JSON.stringify(this.rollout)}`);
+          simulation.trace(`rollout ${JSON.stringify(rollout)}`);
         }
       }
     } catch (error) {
@@ -260,7 +271,7 @@ export class ControlPlane {
     const { customer, placement } = options;
     const { rollbacks } = history;
     const change = new Map([[customer, placement]]);
-    const { move, end } = traffics.watch(customer);
+    const watched: ReturnType<Traffics["watch"]>[] = [];
     this.waits++;
     const stopped = new AbortController();
     try {
@@ -272,8 +283,13 @@ export class ControlPlane {
       }, {
         customers: [customer],
         ...options,
-        commit: async () => {
-          const committed = await store.commit(assigning(change), NOBODY);
+        commit: async (check) => {
+          const edit = assigning(change);
+          const committed = await store.commit((current) => {
+            check(current);
+            if (watched.length === 0) watched.push(traffics.watch(customer));
+            return edit(current);
+          }, NOBODY);
           this.#acknowledge(committed, { change, rollbacks });
           return committed;
         },
@@ -284,6 +300,7 @@ export class ControlPlane {
         );
       }
       this.fenced++;
+      const { move } = watched[0]!;
       if (
         fenced.proven && move.overlap !== null && history.rollbacks === 0
       ) {
@@ -296,7 +313,7 @@ export class ControlPlane {
       if (!isStoreError(error)) throw error;
       simulation.trace(`fenced move failed: ${error}`);
     } finally {
-      end();
+      for (const { end } of watched) end();
       this.waits--;
     }
   }

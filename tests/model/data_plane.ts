@@ -37,12 +37,22 @@ export interface WatchedMove {
 export class Traffics {
   readonly #running = new Set<Running>();
   readonly #moves = new Set<WatchedMove>();
+  readonly #lists: (router: string) => boolean;
   /** Requests that were held, so that a simulation in which none is, is noticed. */
   held = 0;
 
-  /** Watches a customer until what is answered is called. */
+  /** `lists` tells whether the roster has a router: nobody can answer for one that it does not have yet. */
+  constructor(lists: (router: string) => boolean) {
+    this.#lists = lists;
+  }
+
+  /** Watches a customer, of whom nothing is to run now, until what is answered is called. */
   watch(customer: string): { move: WatchedMove; end: () => void } {
     const move: WatchedMove = { customer, overlap: null };
+    for (const { router, customer: other, placement } of this.running()) {
+      if (other !== customer || !this.#lists(router)) continue;
+      move.overlap = `${router} ran on ${placement} at the commit`;
+    }
     this.#moves.add(move);
     return { move, end: () => this.#moves.delete(move) };
   }
@@ -58,7 +68,8 @@ export class Traffics {
       for (const other of this.running()) {
         if (
           other.customer === request.customer &&
-          other.placement !== request.placement
+          other.placement !== request.placement &&
+          this.#lists(other.router) && this.#lists(request.router)
         ) {
           move.overlap ??=
             `${request.router} began on ${request.placement} while ${other.router} ran on ${other.placement}`;

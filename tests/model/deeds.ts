@@ -25,6 +25,20 @@ export function act(park: Park, action: Action): void {
     }
     case "fenced move":
       park.controlPlane(action).fencedMove(action);
+      // What asks for the customer meanwhile, on all routers.
+      for (const [index, ms] of action.requests.entries()) {
+        simulation.after(ms, null, () => {
+          const { customer } = action;
+          const { process, data } = park.router({ router: index });
+          if (process === null) return;
+          const request = { forMs: ms * 2, streaming: false };
+          simulation.after(
+            0,
+            process,
+            () => void data!.request(customer, request),
+          );
+        });
+      }
       return;
     case "hold":
       park.controlPlane(action).hold(action);

@@ -64,6 +64,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "a router that calls itself drained whatever runs",
+    variation: { connect: drainedAtOnce },
+    breaks: ["drained is drained"],
+  },
+  {
+    name: "a router that says it holds, and lets everybody through",
+    variation: { connect: holdingNobody },
+    breaks: ["a fenced move serves one side"],
+  },
+  {
     name: "a link that never reconnects",
     variation: { connect: connectingOnce },
     breaks: ["everything comes to rest"],
@@ -256,9 +266,36 @@ function losingAcks(connect: Connect): Connect {
     const socket = connect(url, options, handlers);
     return wrapped<LinkSocket>(socket, {
       send(text) {
-        if (!text.includes('"applied"')) socket.send(text);
+        if (!/"applied"|"drained"|"draining"/.test(text)) socket.send(text);
       },
     });
+  };
+}
+
+function drainedAtOnce(connect: Connect): Connect {
+  return (url, options, handlers) => {
+    const socket = connect(url, options, handlers);
+    return wrapped<LinkSocket>(socket, {
+      send(text) {
+        socket.send(text.replace('"draining"', '"drained"'));
+      },
+    });
+  };
+}
+
+function holdingNobody(connect: Connect): Connect {
+  return (url, options, handlers) => {
+    const socket = connect(url, options, {
+      ...methods(handlers),
+      text(text, bytes) {
+        if (!text.startsWith('{"type":"hold"')) {
+          return handlers.text(text, bytes);
+        }
+        const { id } = JSON.parse(text);
+        socket.send(JSON.stringify({ type: "holding", id }));
+      },
+    });
+    return socket;
   };
 }
 

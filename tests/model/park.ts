@@ -22,7 +22,7 @@ export class Park {
   readonly history: History;
   readonly place: Place;
   readonly checker: Checker;
-  readonly traffics = new Traffics();
+  readonly traffics = new Traffics((router) => this.place.lists(router));
   readonly controlPlanes: readonly ControlPlane[];
   readonly routers: readonly Router[];
   /** All there ever were, oldest first. */

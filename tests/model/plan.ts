@@ -45,6 +45,8 @@ export type Deed =
     readonly withinMs: number;
     readonly cutStreamsMs: number | null;
     readonly force: boolean;
+    /** After how many milliseconds the customer asks the routers, in turn. */
+    readonly requests: readonly number[];
   }
   | {
     readonly kind: "hold";
@@ -214,6 +216,7 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     withinMs: random.pick([50, 1000, 8000]),
     cutStreamsMs: random.once(2) ? random.pick([20, 500]) : null,
     force: random.once(4),
+    requests: Array.from({ length: 8 }, () => random.below(100)),
   })],
   [10, (random) => ({
     kind: "hold",

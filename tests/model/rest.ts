@@ -81,7 +81,7 @@ function open(park: Park): string | null {
   const { history, controlPlanes, routers } = park;
   const { current } = history;
   for (const each of controlPlanes) {
-    if (each.hub === null) return `${each.name} is down`;
+    if (each.hub === null || each.stopping) return `${each.name} is down`;
   }
   const conflicts = foreign(park).length > 0;
   for (const router of routers) {

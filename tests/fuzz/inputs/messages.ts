@@ -48,6 +48,7 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
   },
   hold: {
     id: epoch,
+    version,
     customers: (random) => random.list(3, () => random.pick(["acme", "b", ""])),
     for_ms: (random) => random.pick([0, 1, 300_000, 300_001]),
     cut_streams_ms: maybe((random) => random.pick([0, 70, 300_001])),
@@ -70,11 +71,13 @@ const TO_CONTROL_PLANE: Readonly<Record<string, Fields>> = {
   pong: { version: maybe(version), epoch: maybe(epoch) },
   drained: {
     version,
+    digest: maybe(someDigest),
     epoch: maybe(epoch),
     durable: maybe((random) => random.once(2)),
   },
   draining: {
     version,
+    digest: maybe(someDigest),
     epoch: maybe(epoch),
     durable: maybe((random) => random.once(2)),
     requests: maybe((random) => random.below(3)),

@@ -69,6 +69,7 @@ const RULES: Readonly<
     ping: { version: optional(whole(0)), epoch: optional(EPOCH) },
     hold: {
       id: EPOCH,
+      version: whole(0),
       customers: heldCustomers,
       for_ms: span,
       cut_streams_ms: optional(span),
@@ -87,12 +88,14 @@ const RULES: Readonly<
     pong: { version: optional(whole(0)), epoch: optional(EPOCH) },
     drained: {
       version: whole(1),
+      digest: optional(DIGEST),
       epoch: optional(EPOCH),
       durable: optional((value) => typeof value === "boolean"),
     },
     draining: {
       version: whole(1),
       epoch: optional(EPOCH),
+      digest: optional(DIGEST),
       durable: optional((value) => typeof value === "boolean"),
       requests: optional(whole(0)),
       streams: optional(whole(0)),
