@@ -89,6 +89,7 @@ export class Source {
     await this.#watching;
     await this.#queued;
     await this.#running;
+    await Promise.all(this.#lookups.values());
   }
 
   /**
@@ -126,6 +127,7 @@ export class Source {
     try {
       const standing = this.#standing;
       const recorded = await this.#store.digestOf(version);
+      if (this.#ended.signal.aborted) return false;
       // With another head the store may have another history as well, also one that was not heard of yet.
       const head = await this.#store.head();
       if (standing === null || !sameHead(standing.head, head)) {

@@ -30,7 +30,7 @@ interface Running {
 export interface WatchedMove {
   readonly customer: string;
   /** A request that began on one side while another ran on the other; null where there was none. */
-  overlap: string | null;
+  overlap: { readonly what: string; readonly newest: number } | null;
 }
 
 /** All requests that run anywhere, as only a spectator can know. */
@@ -38,12 +38,17 @@ export class Traffics {
   readonly #running = new Set<Running>();
   readonly #moves = new Set<WatchedMove>();
   readonly #lists: (router: string) => boolean;
+  readonly #newest: () => number;
   /** Requests that were held, so that a simulation in which none is, is noticed. */
   held = 0;
 
-  /** `lists` tells whether the roster has a router: nobody can answer for one that it does not have yet. */
-  constructor(lists: (router: string) => boolean) {
+  /**
+   * `lists` tells whether the roster has a router: nobody can answer for one that it does not have yet. `newest` is the
+   * newest version in the store.
+   */
+  constructor(lists: (router: string) => boolean, newest: () => number) {
     this.#lists = lists;
+    this.#newest = newest;
   }
 
   /** Watches a customer, of whom nothing is to run now, until what is answered is called. */
@@ -51,7 +56,8 @@ export class Traffics {
     const move: WatchedMove = { customer, overlap: null };
     for (const { router, customer: other, placement } of this.running()) {
       if (other !== customer || !this.#lists(router)) continue;
-      move.overlap = `${router} ran on ${placement} at the commit`;
+      const what = `${router} ran on ${placement} at the commit`;
+      move.overlap = { what, newest: this.#newest() };
     }
     this.#moves.add(move);
     return { move, end: () => this.#moves.delete(move) };
@@ -71,8 +77,9 @@ export class Traffics {
           other.placement !== request.placement &&
           this.#lists(other.router) && this.#lists(request.router)
         ) {
-          move.overlap ??=
+          const what =
             `${request.router} began on ${request.placement} while ${other.router} ran on ${other.placement}`;
+          move.overlap ??= { what, newest: this.#newest() };
         }
       }
     }

@@ -72,6 +72,8 @@ Deno.test({
     assert.ok(totals.versions > 3 * SEEDS, "versions were committed");
     assert.ok(totals.connections > 5 * SEEDS, "routers came back");
     assert.ok(totals.crashes > 2 * SEEDS, "processes were killed");
+    assert.ok(totals.fenced > SEEDS / 10, "customers were moved in fences");
+    assert.ok(totals.held > SEEDS / 10, "requests were held");
     assert.ok(SEEDS < 100 || totals.conflicts > 0, "there were conflicts");
   },
 });

@@ -22,7 +22,10 @@ export class Park {
   readonly history: History;
   readonly place: Place;
   readonly checker: Checker;
-  readonly traffics = new Traffics((router) => this.place.lists(router));
+  readonly traffics = new Traffics(
+    (router) => this.place.lists(router),
+    () => this.history.current?.version ?? 0,
+  );
   readonly controlPlanes: readonly ControlPlane[];
   readonly routers: readonly Router[];
   /** All there ever were, oldest first. */

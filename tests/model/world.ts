@@ -27,6 +27,9 @@ export interface Seen {
   readonly conflicts: number;
   /** Processes that were killed. */
   readonly crashes: number;
+  /** Fenced moves that came to their end, and requests that were held. */
+  readonly fenced: number;
+  readonly held: number;
   /** Virtual milliseconds. */
   readonly milliseconds: number;
 }
@@ -61,6 +64,8 @@ export async function run(
       rollbacks: park.history.rollbacks,
       conflicts,
       crashes: park.crashes,
+      fenced: park.controlPlanes.reduce((sum, { fenced }) => sum + fenced, 0),
+      held: park.traffics.held,
       milliseconds: simulation.now,
     },
   };
