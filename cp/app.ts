@@ -15,6 +15,7 @@ import type { EventFeed } from "./api/event_feed.ts";
 import { addEventCalls } from "./api/events.ts";
 import { addExplainCalls } from "./api/explain.ts";
 import { addHoldCalls } from "./api/holds.ts";
+import type { GuardLimits } from "./api/guard.ts";
 import { addHealthCalls } from "./api/health.ts";
 import { KeptVersions } from "./api/kept_versions.ts";
 import { LargeAnswers } from "./api/large_answers.ts";
@@ -52,6 +53,8 @@ export interface AppDeps {
   readonly access: Omit<AccessRules, "openPaths">;
   /** The largest config and the largest body, in bytes. */
   readonly maxConfigBytes: number;
+  /** From where on an edit has to be confirmed. */
+  readonly guard: GuardLimits;
   readonly page: Page;
   /** Takes a router's connection: answers with its upgrade, or says why not. */
   readonly connect: (
@@ -85,6 +88,7 @@ export function createRoutes(deps: AppDeps): Routes {
     metrics: apiMetrics,
     kept,
     maxConfigBytes,
+    guard: deps.guard,
     stopping,
   });
   const { files, contentSecurityPolicy } = deps.page;

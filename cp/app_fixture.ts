@@ -1,5 +1,6 @@
 import { Metrics } from "../shared/metrics.ts";
 import { logger, openLog } from "../shared/log.ts";
+import type { GuardLimits } from "./api/guard.ts";
 import type { AccessRules } from "./api/access.ts";
 import type { DiffSummary } from "./api/config_diff.ts";
 import type { DiffPage } from "./api/diff_page.ts";
@@ -251,6 +252,8 @@ export interface TestAppOptions {
   readonly connect?: AppDeps["connect"];
   readonly access?: Partial<Omit<AccessRules, "openPaths">>;
   readonly maxConfigBytes?: number;
+  /** Off, if not given. */
+  readonly guard?: GuardLimits;
   readonly stopping?: AbortSignal;
   readonly bodies?: Omit<LargeBodiesOptions, "store">;
 }
@@ -283,6 +286,7 @@ export class TestApp implements AsyncDisposable {
         ...options.access,
       },
       maxConfigBytes: options.maxConfigBytes ?? 1024 * 1024,
+      guard: options.guard ?? { share: 1, min: 0 },
       page: {
         files: new Map([["/", { body: "<!doctype html>", type: "text/html" }]]),
         contentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'",

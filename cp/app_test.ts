@@ -515,7 +515,7 @@ Deno.test("a store that fails or is damaged is 503 and says so", async () => {
     const fail = () => Promise.reject(error);
     const store = new Proxy(inner.store, {
       get: (target, name) =>
-        name === "current" || name === "commit"
+        name === "current" || name === "newest" || name === "commit"
           ? fail
           : Reflect.get(target, name).bind(target),
     }) as VersionStore;
@@ -650,7 +650,7 @@ Deno.test("a read that fails is logged", async () => {
   await using inner = await seeded();
   const store = new Proxy(inner.store, {
     get: (target, name) =>
-      name === "current"
+      name === "newest"
         ? () => Promise.reject(new StoreUnavailable("it is gone"))
         : Reflect.get(target, name).bind(target),
   }) as VersionStore;

@@ -166,6 +166,7 @@ async function listen(
       allowedHosts: settings.allowedHosts,
     },
     maxConfigBytes: settings.maxConfigBytes,
+    guard: settings.guard,
     page: await readPage(),
     connect: (request, { remoteAddr }) =>
       connectRouter(request, {

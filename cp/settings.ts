@@ -6,6 +6,7 @@ import {
   list,
   listenAddress,
   LOG_SETTINGS,
+  percent,
   readSettings,
   secret,
   type SettingProblem,
@@ -27,6 +28,8 @@ const SHAPE = {
   CP_ROUTER_TIMEOUT: duration().optional(),
   CP_MAX_CONFIG_BYTES: size().optional(),
   CP_KEEP_VERSIONS: whole(1, 1_000_000).optional(),
+  CP_GUARD_SHARE: percent().optional(),
+  CP_GUARD_MIN: whole(0, 2_000_000).optional(),
   CP_ADMIN_TOKEN: secret().optional(),
   CP_ADMIN_TOKENS_FILE: text().optional(),
   CP_ROUTER_TOKEN: secret().optional(),
@@ -52,6 +55,8 @@ export interface Settings {
   readonly routerTimeoutMs: number;
   readonly maxConfigBytes: number;
   readonly keepVersions: number;
+  /** From where on an edit has to be confirmed. */
+  readonly guard: { readonly share: number; readonly min: number };
   readonly adminToken: string | undefined;
   readonly adminTokensFile: string | undefined;
   readonly routerToken: string | undefined;
@@ -111,6 +116,10 @@ export function readControlPlaneSettings(
       routerTimeoutMs: given.CP_ROUTER_TIMEOUT ?? DEFAULT_TIMEOUT_MS,
       ...files,
       keepVersions: given.CP_KEEP_VERSIONS ?? 1000,
+      guard: {
+        share: given.CP_GUARD_SHARE ?? 0.2,
+        min: given.CP_GUARD_MIN ?? 10,
+      },
       routerToken: given.CP_ROUTER_TOKEN,
       allowedHosts: (given.CP_ALLOWED_HOSTS ?? []).map((host) =>
         host.toLowerCase()

@@ -16,6 +16,7 @@ export const PROBLEM_TITLES = {
   "not-found": "There is no such thing",
   "method-not-allowed": "The method is not allowed here",
   "conflict": "The edit conflicts with the current config",
+  "guarded": "The edit changes much and has to be confirmed",
   "version-mismatch": "Another version is current",
   "too-large": "The body is too large",
   "unsupported-media-type": "The body's type is not supported",

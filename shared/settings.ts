@@ -58,6 +58,18 @@ const SIZE_UNITS: Record<string, number> = {
   GiB: 2 ** 30,
 };
 
+/** A share of a whole, `20%`, as a number from 0 to 1. */
+export function percent() {
+  return parsed(
+    (value) => {
+      const match = /^([0-9]{1,3}(?:\.[0-9]{1,3})?)%$/.exec(value);
+      const share = Number(match?.[1]) / 100;
+      return match !== null && share <= 1 ? share : undefined;
+    },
+    "a share from 0% to 100%",
+  );
+}
+
 /** A span of time with its unit, in milliseconds: `250ms`, `5s`, `1m`, `1h`. More than 0, at most 24 days. */
 export function duration() {
   return parsed(

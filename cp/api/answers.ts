@@ -43,4 +43,6 @@ export interface ProblemBody {
   readonly detail?: string;
   readonly errors?: readonly FieldProblem[];
   readonly more_errors?: number;
+  /** What an edit that changes much is to be repeated with. */
+  readonly confirm?: string;
 }

@@ -8,7 +8,7 @@ import type { Edits } from "./edit.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
 import { emptyStore } from "./problem.ts";
 import type { Routes } from "./route.ts";
-import { CONFIG, VERSION } from "./schemas.ts";
+import { CONFIG, CURRENT } from "./schemas.ts";
 
 /** The types a merge patch may have; it is what plain JSON means. */
 export const MERGE_PATCH_TYPES = [MERGE_PATCH, "application/json"];
@@ -49,18 +49,19 @@ export function addConfigCalls(
       }),
     }),
     answers: {
-      200: { description: "It, with its version as ETag.", schema: VERSION },
+      200: { description: "It, with its version as ETag.", schema: CURRENT },
       304: { description: "The version in If-None-Match is still committed." },
     },
     problems: [404, 503],
   }, async ({ c }) => {
-    const version = await store.current();
+    const { head, version } = await store.newest();
     if (version === null) throw emptyStore("not-found");
     const etag = `"${version.version}"`;
     if (matchesNone(c.req.raw.headers.get("if-none-match"), etag)) {
       return new Response(null, { status: 304, headers: { etag } });
     }
-    return versionAnswer(version, large);
+    const confirm_by = head.trial?.until ?? null;
+    return versionAnswer(version, large, { confirm_by });
   });
 
   edits.addOfBody({
@@ -124,9 +125,13 @@ export function versionInfo(version: VersionInfo): {
 }
 
 /** A whole version. Its config goes out as canonical text: a million customers are not made objects first. */
-export function versionAnswer(version: Version, large: LargeAnswers): Response {
+export function versionAnswer(
+  version: Version,
+  large: LargeAnswers,
+  more: { confirm_by?: string | null } = {},
+): Response {
   const { config } = version;
-  const info = asciiJson(versionInfo(version)).slice(0, -1);
+  const info = asciiJson({ ...versionInfo(version), ...more }).slice(0, -1);
   const begin = `${info},"config":`;
   const end = "}\n";
   return large.answer(versionTexts(config, { begin, end }), {

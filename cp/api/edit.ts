@@ -14,7 +14,7 @@ import type {
 } from "../store/store.ts";
 import { makeDigests } from "../store/turns.ts";
 import type { BodyEdit } from "./bodies/body_edits.ts";
-import { ConfigDiff } from "./config_diff.ts";
+import { ConfigDiff, type DiffSummary } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import {
   authorOf,
@@ -28,6 +28,12 @@ import {
   fencedMove,
   type FenceOptions,
 } from "./fenced_move.ts";
+import {
+  type Guarded,
+  guarded,
+  type GuardLimits,
+  guardProblem,
+} from "./guard.ts";
 import type { KeptVersions } from "./kept_versions.ts";
 import { badParameters } from "./parameters.ts";
 import { busy, invalid, ProblemError, toProblem } from "./problem.ts";
@@ -61,8 +67,16 @@ export interface Plan {
   readonly replaceDamaged?: true;
   /** How it is to be fenced, where it is. */
   readonly fence?: FenceOptions | null;
+  /** What the edit was found to change when it was made last. */
+  readonly seen?: SeenChange;
   /** How it is committed, where `store.commit(edit)` is not how. */
   readonly commit?: (attribution: Attribution, edit: Edit) => Promise<TookOver>;
+}
+
+interface SeenChange {
+  readonly before: Version | null;
+  readonly after: Config | null;
+  readonly summary: DiffSummary | null;
 }
 
 /** What a takeover answers. */
@@ -79,6 +93,7 @@ export interface EditDeps {
   /** Dry runs compare within its queue. */
   readonly kept: KeptVersions;
   readonly maxConfigBytes: number;
+  readonly guard: GuardLimits;
   /** Aborts when the control plane stops: nobody waits on. */
   readonly stopping: AbortSignal;
 }
@@ -163,9 +178,33 @@ export class Edits {
       checkSize(config, this.#deps.maxConfigBytes);
       return config;
     };
-    return head.dryRun
-      ? this.#deps.kept.queue.run(() => this.#dryRun(edit, plan))
-      : this.#commit({ ...plan, edit }, { head, c });
+    if (head.dryRun) {
+      return this.#deps.kept.queue.run(() => this.#dryRun(edit, plan));
+    }
+    const seen: SeenChange = { before: null, after: null, summary: null };
+    const guardedEdit = async (current: Version | null): Promise<Config> => {
+      const config = await edit(current);
+      const found = await this.#guarded(current, config);
+      if (found?.confirm != null && found.confirm !== head.confirm) {
+        throw await guardProblem(current, config, found);
+      }
+      Object.assign(seen, {
+        before: current,
+        after: config,
+        summary: found?.summary ?? null,
+      });
+      return config;
+    };
+    return this.#commit({ ...plan, edit: guardedEdit, seen }, { head, c });
+  }
+
+  async #guarded(
+    current: Version | null,
+    config: Config,
+  ): Promise<Guarded | null> {
+    await makeDigests(config.customers);
+    const digest = configDigest(config);
+    return await guarded(current, { config, digest }, this.#deps.guard);
   }
 
   async #dryRun(edit: Edit, plan: Plan): Promise<Response> {
@@ -177,6 +216,7 @@ export class Edits {
       new ConfigDiff(current?.config ?? null, config),
       { limit: DRY_RUN_SAMPLE, cursor: undefined },
     );
+    const found = await this.#guarded(current, config);
     this.#deps.metrics.edits.dry_run++;
     const version = current?.version ?? 0;
     return editAnswer({
@@ -188,6 +228,14 @@ export class Edits {
       summary,
       dry_run: true,
       diff: page,
+      ...(found?.confirm == null ? {} : {
+        guard: {
+          confirm: found.confirm,
+          customers_touched: found.touched,
+          customers: found.customers,
+          placements_unreached: [...found.unreached],
+        },
+      }),
     });
   }
 
@@ -317,6 +365,9 @@ export class Edits {
             // Who names a version means one that can be read.
             replaceDamaged: plan.replaceDamaged === true &&
               head.ifMatch === null,
+            ...(head.confirmWithinMs === null
+              ? {}
+              : { confirmWithinMs: head.confirmWithinMs }),
           })
           : await plan.commit(attribution, plan.edit);
       },
@@ -339,7 +390,10 @@ export class Edits {
           : { epoch: version.epoch, superseded }),
       });
     } else metrics.edits.unchanged++;
-    const summary = await new ConfigDiff(
+    const { seen } = plan;
+    const known = changed && seen?.before === previous &&
+      seen.after === version.config;
+    const summary = (known ? seen.summary : null) ?? await new ConfigDiff(
       changed ? previous?.config ?? null : version.config,
       version.config,
     ).summary();
@@ -355,6 +409,9 @@ export class Edits {
         epoch,
         digest,
         summary,
+        ...(changed && head.confirmWithinMs !== null
+          ? { confirm_by: confirmBy(version, head.confirmWithinMs) }
+          : {}),
       },
     };
   }
@@ -377,6 +434,7 @@ export class Edits {
         edits.invalid++;
         break;
       case "conflict":
+      case "guarded":
       case "version-mismatch":
         edits.conflict++;
         break;
@@ -408,6 +466,11 @@ type EditAnswer = Omit<z.input<typeof EDIT_ANSWER>, "rollout" | "fenced"> & {
 
 function editAnswer(body: EditAnswer): Response {
   return answer(body, { headers: { etag: `"${body.version}"` } });
+}
+
+/** Until when a version has to be confirmed. */
+function confirmBy({ createdAt }: Version, withinMs: number): string {
+  return new Date(Date.parse(createdAt) + withinMs).toISOString();
 }
 
 function checkMatch(ifMatch: IfMatch | null, current: Version | null): void {

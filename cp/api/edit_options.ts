@@ -30,6 +30,19 @@ export const EDIT_QUERY = z.strictObject({
     default: "10s",
     example: "10s",
   }),
+  confirm: z.string().regex(
+    /^[0-9a-f]{16}$/,
+    "must be what a refused edit, or its dry run, has answered as confirm",
+  ).optional().openapi({
+    description:
+      "For an edit that was refused because it changes much: the difference that is meant.",
+  }),
+  confirm_within: spanOfTime().optional().openapi({
+    type: "string",
+    description:
+      "The version has to be confirmed within this time (POST /v1/versions/{n}/confirm), or the contents before it return as a new version. Until then other edits are 409.",
+    example: "60s",
+  }),
   cut_streams: spanOfTime().optional().openapi({
     type: "string",
     description:
@@ -95,7 +108,11 @@ export interface EditHead {
     /** When old streams are ended on each router, in milliseconds after it serves the version; null: they are left. */
     readonly cutStreamsMs: number | null;
   } | null;
+  /** Which difference was confirmed; null for none. */
+  readonly confirm: string | null;
   readonly ifMatch: IfMatch | null;
+  /** Within what time the version has to be confirmed, in milliseconds; null: it needs not be. */
+  readonly confirmWithinMs: number | null;
   readonly author: string | null;
   readonly message: string | null;
 }
@@ -155,6 +172,8 @@ export function readEditHead(
       ms: query.timeout ?? DEFAULT_WAIT_MS,
       cutStreamsMs: query.cut_streams ?? null,
     },
+    confirm: query.confirm ?? null,
+    confirmWithinMs: query.confirm_within ?? null,
     ifMatch: result.values["if-match"] ?? null,
     author: tokenName ?? author,
     message: result.values["x-signalbox-message"] ?? null,

@@ -9,6 +9,8 @@ import { StoreReplaced } from "../store/open_files.ts";
 import {
   CommitInDoubt,
   EmptyStore,
+  NothingBefore,
+  OnTrial,
   StoreDamaged,
   StoreUnavailable,
 } from "../store/store.ts";
@@ -27,6 +29,7 @@ const STATUS = {
   "version-mismatch": 412,
   "too-large": 413,
   "unsupported-media-type": 415,
+  "guarded": 409,
   "misdirected": 421,
   "invalid": 422,
   "internal": 500,
@@ -48,6 +51,8 @@ export class ProblemError extends Error {
   /** How many more errors there are than `errors` lists. */
   readonly more: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** What the body has besides what all problems have (RFC 9457 section 3.2). */
+  readonly body: Readonly<Record<string, unknown>>;
 
   /** `detail` is a sentence a person can act on. */
   constructor(
@@ -57,6 +62,7 @@ export class ProblemError extends Error {
       errors?: readonly Problem[];
       more?: number;
       headers?: Readonly<Record<string, string>>;
+      body?: Readonly<Record<string, unknown>>;
       cause?: unknown;
     } = {},
   ) {
@@ -65,6 +71,7 @@ export class ProblemError extends Error {
     this.errors = options.errors;
     this.more = options.more ?? 0;
     this.headers = options.headers ?? {};
+    this.body = options.body ?? {};
   }
 
   get status(): number {
@@ -79,7 +86,8 @@ export class ProblemError extends Error {
       ...(this.errors === undefined ? {} : { errors: this.errors }),
       more: this.more,
     });
-    return new Response(`${JSON.stringify(document)}\n`, {
+    const body = JSON.stringify({ ...document, ...this.body });
+    return new Response(`${body}\n`, {
       status: this.status,
       headers: { ...this.headers, "content-type": PROBLEM_JSON },
     });
@@ -117,6 +125,24 @@ export function toProblem(error: unknown): ProblemError {
           ? "No edit can repair this record: restore the store from a backup; or set it aside, start with a new one, PUT /v1/config with what a router's GET /config answers, then POST /v1/takeover."
           : "Where it is of the committed version, PUT /v1/config without If-Match replaces that, with what a router's GET /config answers; or restore the store from a backup."
       }`,
+      { cause: error },
+    );
+  }
+  if (error instanceof OnTrial) {
+    const { trial } = error;
+    const version = trial?.version ?? 0;
+    return new ProblemError(
+      "conflict",
+      trial === null
+        ? `${error.message}.`
+        : `${error.message}. POST /v1/versions/${version}/confirm keeps version ${version}, POST /v1/versions/${version}/revert takes it back; nothing was changed.`,
+      { cause: error },
+    );
+  }
+  if (error instanceof NothingBefore) {
+    return new ProblemError(
+      "conflict",
+      `It cannot be taken back if it is not confirmed: ${error.message}. Leave confirm_within out; nothing was changed.`,
       { cause: error },
     );
   }

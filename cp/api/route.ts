@@ -94,7 +94,10 @@ const PROBLEM = z.strictObject({
   errors: z.array(z.strictObject({ pointer: z.string(), detail: z.string() }))
     .optional(),
   more_errors: z.int().optional(),
-}).openapi("Problem");
+}).catchall(z.unknown()).openapi("Problem", {
+  description:
+    "Some have more fields: one of the type guarded has confirm, summary and diff, as an edit's dry run.",
+});
 
 /** Adds calls to the app, and to the document that describes it. */
 export class Routes {

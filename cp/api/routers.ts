@@ -37,6 +37,11 @@ export function addRouterCalls(
         schema: z.strictObject({
           version: z.int(),
           epoch: z.string(),
+          confirm_by: z.string().nullable().openapi({
+            format: "date-time",
+            description:
+              "Until when that version has to be confirmed, or what was before returns; null where it needs not be.",
+          }),
           routers: z.array(ROUTER),
         }).openapi("RouterList"),
       },
@@ -45,8 +50,10 @@ export function addRouterCalls(
   }, async () => {
     const routers = await fleet.routers();
     // What the statuses were judged by.
-    const { version, epoch } = fleet.standing?.head ?? await store.head();
-    const text = `${asciiJson({ version, epoch, routers })}\n`;
+    const { version, epoch, trial } = fleet.standing?.head ??
+      await store.head();
+    const confirm_by = trial?.until ?? null;
+    const text = `${asciiJson({ version, epoch, confirm_by, routers })}\n`;
     return large.answer([text], { bytes: text.length });
   });
 

@@ -33,6 +33,16 @@ export const VERSION = z.strictObject({
   config: CONFIG,
 }).openapi("Version");
 
+/** The committed config, which may be on trial. */
+export const CURRENT = z.strictObject({
+  ...VERSION_INFO.shape,
+  confirm_by: time().nullable().openapi({
+    description:
+      "Until when it has to be confirmed, or what was before returns; null where it needs not be.",
+  }),
+  config: CONFIG,
+}).openapi("CurrentConfig");
+
 export const SUMMARY = z.strictObject({
   customers_added: z.int(),
   customers_removed: z.int(),
@@ -176,6 +186,10 @@ export const EDIT_ANSWER = z.strictObject({
   digest: digest(),
   summary: SUMMARY,
   rollout: ROLLOUT.optional(),
+  confirm_by: time().optional().openapi({
+    description:
+      "With confirm_within: until when it has to be confirmed, or what was before returns.",
+  }),
   fenced: z.strictObject({
     proven: z.boolean().openapi({
       description:
@@ -196,6 +210,20 @@ export const EDIT_ANSWER = z.strictObject({
       "A dry run: version and previous_version are the committed one, digest is that of what would be.",
   }),
   diff: DIFF_SAMPLE.optional(),
+  guard: z.strictObject({
+    confirm: z.string().openapi({ description: "What to commit it with." }),
+    customers_touched: z.int().openapi({
+      description: "How many it moves or drops to the default.",
+    }),
+    customers: z.int().openapi({ description: "How many there are." }),
+    placements_unreached: z.array(z.string()).openapi({
+      description:
+        "Placements that nobody would be sent to any more, because their customers were dropped or another placement is the default.",
+    }),
+  }).optional().openapi({
+    description:
+      "A dry run of an edit that changes much: it is 409 until it is repeated with confirm.",
+  }),
 }).openapi("EditAnswer");
 
 export const PLACEMENT_BODY = z.strictObject({ endpoint: endpointUrl() })

@@ -1,6 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { Fleet } from "../hub/fleet.ts";
-import type { VersionStore } from "../store/store.ts";
+import { revert } from "../hub/reverter.ts";
+import { OnTrial, type VersionStore } from "../store/store.ts";
+import { authorOf } from "./edit_options.ts";
 import { versionAnswer, versionInfo } from "./config.ts";
 import { ConfigDiff } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
@@ -19,6 +21,9 @@ function versionNumber() {
     "must be the number of a version, a whole number from 1",
   ).transform(Number).openapi({ type: "integer", minimum: 1 });
 }
+
+const CONFIRMED = z.strictObject({ version: z.int(), epoch: z.string() })
+  .openapi("Confirmed");
 
 const NUMBER = z.object({ n: versionNumber() });
 
@@ -130,6 +135,50 @@ export function addVersionCalls(
     if (recorded === null) throw await kept.missing(n);
     const version = { version: n, epoch: recorded.epoch };
     return answer({ ...version, ...await fleet.rollout(version) });
+  });
+
+  routes.add({
+    method: "post",
+    path: `${PATH}/confirm`,
+    summary: "Keeps a version that waits to be confirmed",
+    params: NUMBER,
+    query: z.strictObject({}),
+    body: NO_BODY,
+    answers: {
+      200: { description: "It stays.", schema: CONFIRMED },
+    },
+    problems: [409, 503],
+  }, async ({ params: { n } }) => {
+    const { version, epoch } = await store.confirm(n);
+    await fleet.refresh();
+    return answer({ version, epoch });
+  });
+
+  routes.add({
+    method: "post",
+    path: `${PATH}/revert`,
+    summary: "Takes a version that waits to be confirmed back, at once",
+    params: NUMBER,
+    query: z.strictObject({}),
+    body: NO_BODY,
+    answers: {
+      200: {
+        description: "What was before it is committed again, as this version.",
+        schema: CONFIRMED,
+      },
+    },
+    problems: [409, 503],
+  }, async ({ params: { n }, c }) => {
+    const { trial } = await store.head();
+    if (trial?.version !== n) {
+      throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
+    }
+    const { version } = await revert(store, trial, {
+      author: authorOf(c),
+      message: `Took version ${n} back`,
+    });
+    await fleet.refresh();
+    return answer({ version: version.version, epoch: version.epoch });
   });
 
   edits.add({

@@ -64,6 +64,10 @@ export async function apply(
   const ifVersion = options.ifVersion ?? dry.version;
   return tellEdit(
     context,
-    await sendEdit(context, call, { ...options, ifVersion }),
+    await sendEdit(context, call, {
+      ...options,
+      ifVersion,
+      ...(dry.guard === undefined ? {} : { confirm: dry.guard.confirm }),
+    }),
   );
 }

@@ -23,6 +23,7 @@ export class ApiError extends CommandError {
   override name = "ApiError";
   readonly status: number;
   readonly problems: readonly FieldProblem[];
+  readonly body: ProblemBody;
 
   constructor(status: number, body: ProblemBody, advice: string) {
     const problems = body.errors ?? [];
@@ -37,6 +38,7 @@ export class ApiError extends CommandError {
     ].join("\n"));
     this.status = status;
     this.problems = problems;
+    this.body = body;
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Diff, EditAnswer, Rollout } from "../api/answers.ts";
 import { linesOf, summaryText } from "../ui/page/summary.ts";
-import { counted, milliseconds, oldWorkText } from "../ui/page/text.ts";
-import type { Client } from "./client.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { counted, milliseconds, oldWorkText, span } from "../ui/page/text.ts";
+import { ApiError, type Client } from "./client.ts";
+import { CommandError, EXIT, type ExitCode } from "./exit.ts";
 import { RolloutProgress } from "./rollout_progress.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
@@ -27,6 +27,10 @@ export interface EditOptions {
   /** With `drained`: after how long old streams are ended. */
   readonly cutStreams?: string;
   readonly timeout?: string;
+  /** The difference that is meant, where it changes much. */
+  readonly confirm?: string;
+  /** Takes it back unless it is confirmed within this time. */
+  readonly confirmWithin?: string;
   /** Commits only if this is the committed version. */
   readonly ifVersion?: number;
 }
@@ -56,6 +60,8 @@ export async function sendEdit(
       method,
       query: {
         dry_run: options.dryRun ? "true" : undefined,
+        confirm: options.dryRun ? undefined : options.confirm,
+        confirm_within: options.confirmWithin,
         wait: goal,
         timeout: goal === undefined ? undefined : options.timeout,
         cut_streams: goal === "drained" ? options.cutStreams : undefined,
@@ -84,7 +90,23 @@ export async function edit(
   call: EditCall,
   options: EditOptions,
 ): Promise<ExitCode> {
-  return tellEdit(context, await sendEdit(context, call, options));
+  try {
+    return tellEdit(context, await sendEdit(context, call, options));
+  } catch (error) {
+    const confirm = error instanceof ApiError ? error.body.confirm : undefined;
+    if (confirm === undefined) throw error;
+    const { terminal } = context;
+    terminal.err((error as ApiError).body.detail ?? "");
+    if (!terminal.ask("Go on?")) {
+      throw new CommandError(
+        `Nothing was changed; --confirm ${confirm} says that it is meant`,
+      );
+    }
+    return tellEdit(
+      context,
+      await sendEdit(context, call, { ...options, confirm }),
+    );
+  }
 }
 
 /** Tells what came of an edit. */
@@ -109,6 +131,14 @@ export function tellEdit(
     terminal.out(
       `Version ${version} is committed: ${summaryText(summary)}.`,
     );
+  }
+  if (answer.confirm_by !== undefined && !json) {
+    const left = (Date.parse(answer.confirm_by) - Date.now()) / 1000;
+    terminal.out(styled(
+      terminal,
+      "yellow",
+      `It is taken back in ${span(left)} unless you say: confirm ${version}`,
+    ));
   }
   if (rollout === undefined) return EXIT.done;
   if (!json) {

@@ -320,6 +320,24 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
         }, options)
       ),
     );
+  program.command("confirm").addArgument(
+    new Argument("<version>").argParser(version),
+  )
+    .description("keeps a version that waits to be confirmed")
+    .action(
+      does((context, version: number) =>
+        decide(context, version, { keep: true })
+      ),
+    );
+  program.command("revert").addArgument(
+    new Argument("<version>").argParser(version),
+  )
+    .description("takes a version that waits to be confirmed back, at once")
+    .action(
+      does((context, version: number) =>
+        decide(context, version, { keep: false })
+      ),
+    );
   program.command("hold").argument("<customer>")
     .description(
       "keeps a customer's new requests waiting on all routers, until it is released or moved",
@@ -471,7 +489,36 @@ function asEdit(command: Command): Command {
       "with --drained: end event streams and tunnels after it",
     )
     .option("--timeout <time>", "how long to wait", "10s")
+    .option(
+      "--confirm <digest>",
+      "a refused edit that changes much is meant: what it was refused with",
+    )
+    .option(
+      "--confirm-within <time>",
+      "take it back unless it is confirmed by then",
+    )
     .option("--if-version <n>", "only if this version is committed", version);
+}
+
+/** Keeps a version that waits to be confirmed, or takes it back. */
+async function decide(
+  { client, terminal, json }: Context,
+  version: number,
+  { keep }: { keep: boolean },
+): Promise<ExitCode> {
+  const answer = await client.call<{ version: number }>(
+    path`/v1/versions/${version}/${keep ? "confirm" : "revert"}`,
+    { method: "POST" },
+  );
+  if (json) terminal.out(JSON.stringify(answer, null, 2));
+  else {
+    terminal.out(
+      keep
+        ? `Version ${version} stays.`
+        : `Version ${version} is taken back, by version ${answer.version}.`,
+    );
+  }
+  return EXIT.done;
 }
 
 async function confirmTakeover(

@@ -10,6 +10,7 @@ const HEAD: Head = {
   digest: digest("9"),
   supersedes: ["e0", "e1"],
   orders: { holds: [], cuts: [] },
+  trial: null,
 };
 const RECORDED = new Map<number, Recorded | null>([
   [5, { epoch: "e1", digest: digest("5") }],
@@ -110,6 +111,7 @@ Deno.test("judge() finds any version in conflict with an empty store", () => {
     digest: null,
     supersedes: [],
     orders: { holds: [], cuts: [] },
+    trial: null,
   };
   const served = { version: 1, epoch: null, digest: null };
   assert.equal(judge(served, empty, () => undefined).kind, "conflict");
@@ -124,6 +126,7 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
     digest: digest("b"),
     supersedes: ["e0", "e1", "e2", "x"],
     orders: { holds: [], cuts: [] },
+    trial: null,
   };
   const recorded = new Map<number, Recorded | null>([
     ...RECORDED,

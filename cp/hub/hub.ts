@@ -32,6 +32,7 @@ import {
   RolloutFollower,
 } from "./rollout.ts";
 import { Propagation, type VersionPropagation } from "./propagation.ts";
+import { Reverter } from "./reverter.ts";
 import { Roster } from "./roster.ts";
 import { SESSION_RULES } from "./session.ts";
 import { Source, type Standing } from "./source.ts";
@@ -55,6 +56,7 @@ export class Hub implements Fleet {
   readonly #directory: Directory;
   readonly #exchange: Exchange;
   readonly #orders: OrderSender;
+  readonly #reverter: Reverter;
   readonly #holdWatches = new Set<HoldWatch>();
   readonly #refusals: Refusals;
   readonly #followers = new Set<RolloutFollower>();
@@ -85,7 +87,10 @@ export class Hub implements Fleet {
       log,
       clock,
       changed: (standing) => this.#exchange.changed(standing),
-      ordered: (orders) => this.#orders.changed(orders),
+      ordered: ({ orders, trial }) => {
+        this.#orders.changed(orders);
+        this.#reverter.changed(trial);
+      },
       wanted: () => this.#directory.all.size > 0,
     });
     this.#directory = new Directory({
@@ -126,6 +131,7 @@ export class Hub implements Fleet {
       liveIds: () => this.#directory.namedIds(),
       isLive: (id) => this.#directory.hasId(id),
     });
+    this.#reverter = new Reverter({ store, log, clock });
     this.#orders = new OrderSender({
       clock,
       connections: this.#directory.all,
@@ -189,6 +195,8 @@ export class Hub implements Fleet {
         pushes: () => this.#pacer.counts,
         closing: () => this.#exchange.closing,
         rosterFailures: () => this.#roster.failures,
+        onTrial: () => this.#source.standing?.head.trial === null ? 0 : 1,
+        reverts: () => this.#reverter.reverts,
       },
     });
   }
@@ -357,7 +365,11 @@ export class Hub implements Fleet {
     await atMost(CLOSE_MS, closed, this.#clock);
     await atMost(
       FLUSH_MS,
-      Promise.all([this.#source.stop(), this.#roster.stop()]),
+      Promise.all([
+        this.#source.stop(),
+        this.#roster.stop(),
+        this.#reverter.stop(),
+      ]),
       this.#clock,
     );
   }

@@ -1,7 +1,6 @@
 import type { Logger } from "../../shared/log.ts";
 import {
   type Head,
-  type Orders,
   StoreDamaged,
   type Version,
   type VersionStore,
@@ -36,7 +35,7 @@ export class Source {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #changed: (standing: Standing) => void;
-  readonly #ordered: (orders: Orders) => void;
+  readonly #ordered: (head: Head) => void;
   readonly #wanted: () => boolean;
   readonly #ended = new AbortController();
   /** What the store keeps of older versions, as read since it has the head it has. */
@@ -47,13 +46,13 @@ export class Source {
   #queued: Promise<boolean> | null = null;
   #cancelRetry: (() => void) | null = null;
   #retryMs = RETRY_MS;
-  /** The orders last told of, as text. */
+  /** The orders and the trial last told of, as text. */
   #orders: string | null = null;
   #failing = false;
   #watching: Promise<void> | null = null;
 
   /**
-   * `changed` is called with each new standing, and `ordered` with other orders of the head, never from within a call to the source; `wanted` tells whether there
+   * `changed` is called with each new standing, and `ordered` with a head of other orders or another trial, never from within a call to the source; `wanted` tells whether there
    * is anybody to push to.
    */
   constructor(options: {
@@ -61,7 +60,7 @@ export class Source {
     log: Logger;
     clock: Clock;
     changed: (standing: Standing) => void;
-    ordered: (orders: Orders) => void;
+    ordered: (head: Head) => void;
     wanted: () => boolean;
   }) {
     this.#store = options.store;
@@ -183,6 +182,7 @@ export class Source {
       const known = standing !== null && standing.damage === null &&
         sameHead(standing.head, head);
       if (known) {
+        this.#standing = { ...standing, head };
         this.#order(head);
         return this.#settle(null);
       }
@@ -314,11 +314,11 @@ export class Source {
     if (!this.#ended.signal.aborted) this.#changed(standing);
   }
 
-  #order({ orders }: Head): void {
-    const text = JSON.stringify(orders);
+  #order(head: Head): void {
+    const text = JSON.stringify([head.orders, head.trial]);
     if (text === this.#orders) return;
     this.#orders = text;
-    if (!this.#ended.signal.aborted) this.#ordered(orders);
+    if (!this.#ended.signal.aborted) this.#ordered(head);
   }
 }
 

@@ -55,6 +55,10 @@ export interface HubGauges {
   /** Sockets whose close the peer has not answered. */
   closing(): number;
   rosterFailures(): number;
+  /** 1 while the committed version waits to be confirmed. */
+  onTrial(): number;
+  /** Versions taken back because they were not confirmed. */
+  reverts(): number;
 }
 
 /** Shows a hub's numbers under the names of SPEC section 8, and more of the same kind. */
@@ -163,6 +167,14 @@ export function registerHub(
     name: "signalbox_cp_router_sockets_closing",
     help: "Sockets closed by this side whose peer has not answered.",
   }, () => gauges.closing());
+  metrics.gauge({
+    name: "signalbox_cp_version_on_trial",
+    help: "1 while the committed version waits to be confirmed.",
+  }, () => gauges.onTrial());
+  metrics.counter({
+    name: "signalbox_cp_reverts_total",
+    help: "Versions that were not confirmed in time and were taken back.",
+  }, () => gauges.reverts());
   metrics.counter({
     name: "signalbox_cp_roster_failures_total",
     help: "Writes of the roster that failed and were tried again.",

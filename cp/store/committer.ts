@@ -31,6 +31,8 @@ import {
 } from "./store.ts";
 import {
   checkAttribution,
+  checkTrial,
+  confirmedHead,
   nextHead,
   nextInfo,
   orderedHead,
@@ -59,6 +61,8 @@ export interface CommitterOptions {
   readonly newest: Newest;
   /** Bytes of chunks in one atomic commit. */
   readonly batchBytes: number;
+  /** How many of the newest versions are kept. */
+  readonly keepVersions: number;
   readonly stats: CommitStats;
   /** Ends the waiting; the commit under way is finished. */
   readonly signal: AbortSignal;
@@ -70,6 +74,7 @@ interface Request {
   readonly attribution: Attribution;
   readonly takeover: Takeover | null;
   readonly replaceDamaged: boolean;
+  readonly options: CommitOptions;
   /** Chunks that earlier tries have committed; they are there for as long as `swept` is the same. */
   written: ReadonlySet<string>;
   swept: string | null;
@@ -116,6 +121,7 @@ export class Committer {
       attribution,
       takeover: options.takeover,
       replaceDamaged: options.replaceDamaged ?? false,
+      options,
       written: new Set(),
       swept: null,
     };
@@ -124,23 +130,27 @@ export class Committer {
 
   /** Changes what routers are to do beside; see {@linkcode VersionStore.changeOrders}. */
   changeOrders(change: (now: Orders, head: Head) => Orders): Promise<Head> {
-    return this.#queue.run(() => this.#changeOrders(change));
+    return this.#queue.run(() =>
+      this.#changeHead((head) => orderedHead(head, change, Date.now()))
+    );
   }
 
-  async #changeOrders(
-    change: (now: Orders, head: Head) => Orders,
-  ): Promise<Head> {
+  /** Keeps a version that waits to be confirmed; see {@linkcode VersionStore.confirm}. */
+  confirm(version: number): Promise<Head> {
+    return this.#queue.run(() =>
+      this.#changeHead((head) => confirmedHead(head, version))
+    );
+  }
+
+  /** Changes the head, and no version. */
+  async #changeHead(change: (head: Head) => Head): Promise<Head> {
     const { db, newest, signal } = this.#options;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       if (signal.aborted) {
-        throw new StoreUnavailable("Cannot change orders: the store closes");
+        throw new StoreUnavailable("Cannot change the head: the store closes");
       }
       const entry = await db.get(HEAD_KEY);
-      const head = orderedHead(
-        decodeRecord(entry, HEAD_SHAPE),
-        change,
-        Date.now(),
-      );
+      const head = change(decodeRecord(entry, HEAD_SHAPE));
       const operation = db.atomic().check(entry)
         .set(HEAD_KEY, encodeRecord(head));
       if (await db.commit(operation, HEAD_KEY) !== null) return head;
@@ -148,7 +158,7 @@ export class Committer {
       await pause(Math.random() * Math.min(MAX_WAIT_MS, 2 ** attempt), signal);
     }
     throw new StoreUnavailable(
-      `Cannot change orders: others changed the head during each of ${MAX_TRIES} tries`,
+      `Cannot change the head: others changed it during each of ${MAX_TRIES} tries`,
     );
   }
 
@@ -164,6 +174,11 @@ export class Committer {
       }
       const base = await this.#base(request);
       if (base !== null) {
+        checkTrial(
+          base.known.head,
+          request.options,
+          this.#options.keepVersions,
+        );
         const config = await request.edit(base.known.version);
         const committed = await this.#try(base, config, request);
         if (committed !== null) return committed;
@@ -206,7 +221,10 @@ export class Committer {
     }
     const info = nextInfo(head, digest, { config, ...request });
     const next = {
-      head: nextHead(head, info, request.takeover),
+      head: nextHead(head, info, {
+        takeover: request.takeover,
+        confirmWithinMs: request.options.confirmWithinMs,
+      }),
       version: Object.freeze({ ...info, config }),
     };
     const { newest, stats } = this.#options;

@@ -207,6 +207,7 @@ export class KvStore implements VersionStore {
     this.#committer = new Committer({
       ...common,
       newest: this.#newest,
+      keepVersions: options.keepVersions,
       batchBytes: options.batchBytes ?? BATCH_BYTES,
     });
     this.#garbage = new Garbage({
@@ -296,10 +297,17 @@ export class KvStore implements VersionStore {
     });
   }
 
+  async confirm(version: number): Promise<Head> {
+    return this.#headChanged(await this.#committer.confirm(version));
+  }
+
   async changeOrders(
     change: (now: Orders, head: Head) => Orders,
   ): Promise<Head> {
-    const head = await this.#committer.changeOrders(change);
+    return this.#headChanged(await this.#committer.changeOrders(change));
+  }
+
+  #headChanged(head: Head): Head {
     for (const alarm of this.#alarms) alarm.ring();
     return head;
   }

@@ -22,6 +22,8 @@ import {
   checkKeepVersions,
   checkLimit,
   checkTakeover,
+  checkTrial,
+  confirmedHead,
   currentContents,
   emptyHead,
   keptRouter,
@@ -122,9 +124,12 @@ export class MemoryStore implements VersionStore {
   async commit(
     edit: Edit,
     attribution: Attribution,
-    _options?: CommitOptions,
+    options?: CommitOptions,
   ): Promise<Committed> {
-    return await this.#commit(edit, attribution, null);
+    return await this.#commit(edit, attribution, {
+      takeover: null,
+      ...options,
+    });
   }
 
   async takeover(
@@ -133,15 +138,25 @@ export class MemoryStore implements VersionStore {
     check?: (current: Version | null) => unknown,
   ): Promise<Committed> {
     checkTakeover(options);
-    return await this.#commit(currentContents(check), attribution, options);
+    return await this.#commit(currentContents(check), attribution, {
+      takeover: options,
+    });
   }
 
-  async changeOrders(
+  confirm(version: number): Promise<Head> {
+    return this.#changeHead((head) => confirmedHead(head, version));
+  }
+
+  changeOrders(
     change: (now: Orders, head: Head) => Orders,
   ): Promise<Head> {
+    return this.#changeHead((head) => orderedHead(head, change, Date.now()));
+  }
+
+  async #changeHead(change: (head: Head) => Head): Promise<Head> {
     const database = await this.#open();
     return await database.queue.run(() => {
-      database.head = orderedHead(database.head, change, Date.now());
+      database.head = change(database.head);
       database.stamp++;
       for (const alarm of database.alarms) alarm.ring();
       return Promise.resolve(database.head);
@@ -199,23 +214,25 @@ export class MemoryStore implements VersionStore {
   async #commit(
     edit: Edit,
     attribution: Attribution,
-    takeover: Takeover | null,
+    options: CommitOptions & { takeover: Takeover | null },
   ): Promise<Committed> {
     checkAttribution(attribution);
     const database = await this.#open();
     return await database.queue.run(() =>
-      this.#commitTo(database, { edit, attribution, takeover })
+      this.#commitTo(database, { edit, attribution, options })
     );
   }
 
   async #commitTo(
     database: MemoryDatabase,
-    { edit, attribution, takeover }: {
+    { edit, attribution, options }: {
       edit: Edit;
       attribution: Attribution;
-      takeover: Takeover | null;
+      options: CommitOptions & { takeover: Takeover | null };
     },
   ): Promise<Committed> {
+    const { takeover } = options;
+    checkTrial(database.head, options, this.#options.keepVersions);
     const previous = database.versions.get(database.head.version) ?? null;
     const config = await edit(previous);
     const digest = configDigest(config);
@@ -228,7 +245,7 @@ export class MemoryStore implements VersionStore {
       takeover,
     });
     const version = Object.freeze({ ...info, config });
-    database.head = nextHead(database.head, info, takeover);
+    database.head = nextHead(database.head, info, options);
     database.stamp++;
     database.versions.set(info.version, version);
     database.digests.set(info.version, { epoch: info.epoch, digest });

@@ -47,6 +47,11 @@ export const HEAD_SHAPE: z.ZodType<Head> = z.object({
   supersedes: z.array(z.string()),
   // Releases before 0.2 have none.
   orders: ORDERS_SHAPE.default({ holds: [], cuts: [] }),
+  trial: z.object({
+    version: VERSION,
+    before: VERSION,
+    until: z.string(),
+  }).nullable().default(null),
 }).refine((head) => (head.version === 0) === (head.digest === null));
 
 export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({

@@ -54,6 +54,15 @@ export interface Orders {
   readonly cuts: readonly CutOrder[];
 }
 
+/** The newest version, where it is to be confirmed: else the contents before it return. */
+export interface Trial {
+  readonly version: number;
+  /** The version whose contents return. */
+  readonly before: number;
+  /** RFC 3339, on the clock of the control plane that committed it. */
+  readonly until: string;
+}
+
 /** Where a store stands. */
 export interface Head {
   /** 0 while nothing has been committed. */
@@ -64,6 +73,8 @@ export interface Head {
   /** The epochs this one replaces, its own predecessors and foreign ones, oldest first. */
   readonly supersedes: readonly string[];
   readonly orders: Orders;
+  /** Null unless the newest version waits to be confirmed: then nobody else commits. */
+  readonly trial: Trial | null;
 }
 
 /** Who edits, and why: kept with the version. */
@@ -100,6 +111,13 @@ export interface CommitOptions {
    * @default {false}
    */
   readonly replaceDamaged?: boolean;
+  /**
+   * The version has to be confirmed within so many milliseconds; see {@linkcode Trial}. Of no account where the edit
+   * changes nothing.
+   */
+  readonly confirmWithinMs?: number;
+  /** This version was not confirmed in time, and the edit takes it back. */
+  readonly reverts?: number;
 }
 
 /** The head, and the version it stands for. */
@@ -198,6 +216,8 @@ export interface VersionStore {
    * Commits what `edit` makes of the current version. Concurrent commits, in this process and in
    * others, all land, each as a version of its own, by a bounded compare-and-set loop.
    *
+   * @throws {OnTrial} if the newest version waits to be confirmed, or is not the one to be reverted.
+   * @throws {NothingBefore} if it is to be confirmed and there is nothing to go back to.
    * @throws {StoreUnavailable} if the database fails or the loop's bound is reached.
    * @throws {StoreDamaged} if the current version is damaged and not to be replaced, or the head is.
    */
@@ -219,6 +239,13 @@ export interface VersionStore {
     attribution: Attribution,
     check?: (current: Version | null) => unknown,
   ): Promise<Committed>;
+  /**
+   * Keeps a version that waits to be confirmed.
+   *
+   * @throws {OnTrial} if another version waits, or none.
+   * @throws {StoreUnavailable} if the database fails, or others change the head each time.
+   */
+  confirm(version: number): Promise<Head>;
   /**
    * Changes what routers are to do beside; what `change` throws ends it and reaches the caller. Orders whose time is over
    * are dropped.
@@ -268,6 +295,22 @@ export class StoreDamaged extends Error {
     super(message, options);
     this.key = key;
   }
+}
+
+/** The newest version waits to be confirmed, or does not wait any more; `trial` is the one that waits. */
+export class OnTrial extends Error {
+  override name = "OnTrial";
+  readonly trial: Trial | null;
+
+  constructor(message: string, trial: Trial | null) {
+    super(message);
+    this.trial = trial;
+  }
+}
+
+/** A version that is to be confirmed has nothing before it that could return. */
+export class NothingBefore extends Error {
+  override name = "NothingBefore";
 }
 
 /** The call needs a committed version and there is none. */

@@ -7,6 +7,8 @@ import {
   EmptyStore,
   type Head,
   type HoldOrder,
+  NothingBefore,
+  OnTrial,
   type RouterRecord,
   StoreUnavailable,
   type VersionStore,
@@ -196,6 +198,62 @@ export function testStore(
     assert.deepEqual((await store.head()).orders, { holds: [], cuts: [] });
   });
 
+  test("commit() of a version that is to be confirmed keeps all others out until it is, or is reverted", async (store) => {
+    await assert.rejects(
+      store.commit(assign("acme", "b"), NOBODY, { confirmWithinMs: 1000 }),
+      NothingBefore,
+    );
+    const first = await store.commit(assign("acme", "b"), NOBODY);
+    const same = await store.commit(() => first.version.config, NOBODY, {
+      confirmWithinMs: 1000,
+    });
+    assert.equal(same.changed, false);
+    assert.equal((await store.head()).trial, null);
+    const trial = await store.commit(assign("acme", "a"), NOBODY, {
+      confirmWithinMs: 1000,
+    });
+    const { createdAt } = trial.version;
+    assert.deepEqual((await store.head()).trial, {
+      version: 2,
+      before: 1,
+      until: new Date(Date.parse(createdAt) + 1000).toISOString(),
+    });
+    await assert.rejects(store.commit(assign("globex", "b"), NOBODY), OnTrial);
+    await assert.rejects(
+      store.takeover({ above: 0, epochs: [] }, NOBODY),
+      OnTrial,
+    );
+    await assert.rejects(store.confirm(1), OnTrial);
+    await store.changeOrders((orders) => orders);
+    assert.equal((await store.head()).trial?.version, 2);
+    await assert.rejects(
+      store.commit(() => first.version.config, NOBODY, { reverts: 1 }),
+      OnTrial,
+    );
+    const back = await store.commit(() => first.version.config, NOBODY, {
+      reverts: 2,
+    });
+    assert.equal(back.version.digest, first.version.digest);
+    assert.equal((await store.head()).trial, null);
+    await store.commit(assign("acme", "a"), NOBODY, { confirmWithinMs: 1000 });
+    assert.equal((await store.confirm(4)).trial, null);
+    await assert.rejects(store.confirm(4), OnTrial);
+    await store.commit(assign("globex", "b"), NOBODY);
+    assert.equal((await store.head()).version, 5);
+  });
+
+  test(
+    "commit() refuses to be confirmed where nothing before is kept",
+    async (store) => {
+      await store.commit(assign("acme", "b"), NOBODY);
+      await assert.rejects(
+        store.commit(assign("acme", "a"), NOBODY, { confirmWithinMs: 1000 }),
+        NothingBefore,
+      );
+    },
+    { keepVersions: 1 },
+  );
+
   test("watch() tells of orders as of versions", async (store) => {
     await store.commit(assign("acme", "b"), NOBODY);
     const ended = new AbortController();
@@ -245,6 +303,7 @@ export function testStore(
       digest: second.version.digest,
       supersedes: [],
       orders: { holds: [], cuts: [] },
+      trial: null,
     });
     assert.equal((await store.current())?.digest, second.version.digest);
     const old = await store.get(1);

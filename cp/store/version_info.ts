@@ -1,9 +1,12 @@
 import type { Config } from "../../shared/config.ts";
 import {
   type Attribution,
+  type CommitOptions,
   type Edit,
   EmptyStore,
   type Head,
+  NothingBefore,
+  OnTrial,
   type Orders,
   type RouterRecord,
   type Version,
@@ -33,7 +36,53 @@ export function emptyHead(): Head {
     digest: null,
     supersedes: [],
     orders: NO_ORDERS,
+    trial: null,
   };
+}
+
+/**
+ * Checks that a commit is allowed while a version may wait to be confirmed.
+ *
+ * @throws {OnTrial} if it is not.
+ * @throws {NothingBefore} if it is to be confirmed itself, and nothing could return.
+ */
+export function checkTrial(
+  { trial, version }: Head,
+  { confirmWithinMs, reverts }: CommitOptions,
+  keepVersions: number,
+): void {
+  if (reverts !== undefined && trial?.version !== reverts) {
+    throw new OnTrial(`Version ${reverts} does not wait any more`, trial);
+  }
+  if (reverts === undefined && trial !== null) {
+    throw new OnTrial(
+      `Version ${trial.version} waits to be confirmed until ${trial.until}`,
+      trial,
+    );
+  }
+  if (confirmWithinMs === undefined) return;
+  if (version === 0) {
+    throw new NothingBefore("There is no version before that could return");
+  }
+  if (keepVersions < 2) {
+    throw new NothingBefore(
+      "The version before is not kept, so it could not return",
+    );
+  }
+}
+
+/** The head once a version that waits is confirmed. */
+export function confirmedHead(head: Head, version: number): Head {
+  const { trial } = head;
+  if (trial?.version !== version) {
+    throw new OnTrial(
+      trial === null
+        ? "No version waits to be confirmed"
+        : `Version ${trial.version} waits to be confirmed, and no other`,
+      trial,
+    );
+  }
+  return { ...head, trial: null };
 }
 
 /** Nothing to be done beside. */
@@ -131,12 +180,23 @@ export function nextInfo(
 export function nextHead(
   head: Head,
   info: VersionInfo,
-  takeover: Takeover | null,
+  options: {
+    takeover: Takeover | null;
+    confirmWithinMs?: number | undefined;
+  },
 ): Head {
+  const { takeover, confirmWithinMs } = options;
   const { version, epoch, digest } = info;
   const { orders } = head;
+  const trial = confirmWithinMs === undefined ? null : {
+    version,
+    before: head.version,
+    until: new Date(Date.parse(info.createdAt) + confirmWithinMs)
+      .toISOString(),
+  };
   if (takeover === null) {
-    return { version, epoch, digest, supersedes: head.supersedes, orders };
+    const { supersedes } = head;
+    return { version, epoch, digest, supersedes, orders, trial };
   }
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
@@ -146,7 +206,7 @@ export function nextHead(
       `Cannot take over ${supersedes.length} epochs: a store supersedes at most ${MAX_SUPERSEDED}`,
     );
   }
-  return { version, epoch, digest, supersedes, orders };
+  return { version, epoch, digest, supersedes, orders, trial };
 }
 
 /**

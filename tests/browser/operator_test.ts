@@ -293,3 +293,33 @@ operator(
     });
   },
 );
+
+operator(
+  "an edit that changes much is shown as such, and one that takes itself back can be kept",
+  async (all, page) => {
+    const customers = Array.from({ length: 30 }, (_, i) => `customer-${i}`);
+    await all.controlPlane.call("POST", "/v1/moves", {
+      body: { customers, to: "one" },
+    });
+    await page.getByRole("link", { name: "Placements" }).click();
+    await page.getByRole("row", { name: "one" }).getByRole("button", {
+      name: "Move all…",
+    }).click();
+    await page.getByLabel("To placement").fill("two");
+    await page.getByRole("button", { name: "Show the difference" }).click();
+    await page.getByRole("alert").filter({
+      hasText: "This changes much: 31 of 31 customers.",
+    }).waitFor();
+    await page.getByLabel("Take back unless confirmed within").fill("60s");
+    await page.getByRole("button", { name: "Move", exact: true }).click();
+    await see(page, "2 of 2 routers");
+    await page.getByRole("button", { name: "Close" }).click();
+    const trial = page.getByRole("region", { name: "On trial" });
+    await trial.getByText("Version 3 is on trial.").waitFor();
+    equal((await all.move("one")).status, 409);
+    await trial.getByRole("button", { name: "Take it back" }).click();
+    await trial.waitFor({ state: "detached" });
+    await all.router.serves(4);
+    equal((await all.router.ask("acme")).placement, "one");
+  },
+);

@@ -6,7 +6,7 @@ import {
   encodeRecord,
   HEAD_SHAPE,
 } from "../../cp/store/records.ts";
-import type { VersionStore } from "../../cp/store/store.ts";
+import type { Trial, VersionStore } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import { emptyHead } from "../../cp/store/version_info.ts";
 import { ChangeStreams } from "./change_streams.ts";
@@ -56,6 +56,10 @@ export class KvPlace implements Place {
       keepVersions: this.#keepVersions,
       log: SILENT,
     });
+  }
+
+  get trial(): Trial | null {
+    return decodeRecord(this.#data.read(HEAD_KEY), HEAD_SHAPE).trial;
   }
 
   lists(router: string): boolean {

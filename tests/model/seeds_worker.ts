@@ -28,6 +28,8 @@ async function runAll({ from, seeds, store }: Range): Promise<Totals> {
     rollbacks: 0,
     conflicts: 0,
     crashes: 0,
+    fenced: 0,
+    held: 0,
     milliseconds: 0,
   };
   for (let seed = from; seed < from + seeds; seed++) {

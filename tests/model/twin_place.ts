@@ -5,14 +5,18 @@ import { SILENT } from "../../cp/store/store_contract.ts";
 import {
   type Assignments,
   type Attribution,
+  type CommitOptions,
   type Committed,
   type Edit,
   EmptyStore,
   type Head,
   type Newest,
+  NothingBefore,
+  OnTrial,
   type Orders,
   type RouterRecord,
   StoreUnavailable,
+  type Trial,
   type Version,
   type VersionInfo,
   type VersionStore,
@@ -75,6 +79,16 @@ export class TwinPlace implements Place {
     const head = await this.#memory.changeOrders(change);
     this.streams.ring();
     return head;
+  }
+
+  async confirm(version: number): Promise<Head> {
+    const head = await this.#memory.confirm(version);
+    this.streams.ring();
+    return head;
+  }
+
+  get trial(): Trial | null {
+    return this.#database.head.trial;
   }
 
   stamped(): { head: Head; stamp: string } {
@@ -174,10 +188,14 @@ class TwinStore implements VersionStore {
     return this.#place.memory.assignments(customers);
   }
 
-  commit(edit: Edit, attribution: Attribution): Promise<Committed> {
+  commit(
+    edit: Edit,
+    attribution: Attribution,
+    options?: CommitOptions,
+  ): Promise<Committed> {
     return this.#change(
       "commit",
-      () => this.#place.memory.commit(edit, attribution),
+      () => this.#place.memory.commit(edit, attribution, options),
     );
   }
 
@@ -190,6 +208,16 @@ class TwinStore implements VersionStore {
       "takeover",
       () => this.#place.memory.takeover(options, attribution, check),
     );
+  }
+
+  async confirm(version: number): Promise<Head> {
+    const head = await this.#call(
+      "confirm",
+      () => this.#place.confirm(version),
+      { write: true },
+    );
+    for (const alarm of this.#alarms) alarm.ring();
+    return head;
   }
 
   async changeOrders(
@@ -284,7 +312,8 @@ class TwinStore implements VersionStore {
       // What the edit itself throws is the caller's.
       if (
         cause instanceof EmptyStore || cause instanceof RangeError ||
-        cause instanceof ProblemError
+        cause instanceof ProblemError || cause instanceof OnTrial ||
+        cause instanceof NothingBefore
       ) {
         throw cause;
       }

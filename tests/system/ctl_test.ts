@@ -213,15 +213,24 @@ command(
       await done(call, "placement set three http://127.0.0.1:8"),
       /1 placement with another endpoint/,
     );
+    // Nobody would be sent to `two` then.
+    const { err } = await call("placement default three");
+    const [, confirm] = /--confirm ([0-9a-f]{16})/.exec(err)!;
     match(
-      await done(call, "placement default three"),
+      await done(call, `placement default three --confirm ${confirm}`),
       /another default placement/,
     );
     match(
       await done(call, "get placements"),
       /^three +0 +yes +http:\/\/127.0.0.1:8$/m,
     );
-    match(await done(call, "placement default two"), /Version 5/);
+    const back = await call("placement default two");
+    match(back.err, /Nobody would be sent to placement "three"/);
+    const [, again] = /--confirm ([0-9a-f]{16})/.exec(back.err)!;
+    match(
+      await done(call, `placement default two --confirm ${again}`),
+      /Version 5/,
+    );
     match(await done(call, "placement rm three"), /1 placement removed/);
     const used = await call("placement rm one");
     equal(used.code, 1);
@@ -416,3 +425,71 @@ Deno.test("ctl is installed by the README's line, and runs from anywhere", async
   equal(code, 0, new TextDecoder().decode(stderr));
   match(new TextDecoder().decode(stdout), /Nothing is committed yet/);
 });
+
+command(
+  "ctl waits until nothing runs on the old placement, holds, releases and moves in a fence",
+  async (all, call) => {
+    const drained = await call("move acme --to two --drained");
+    equal(drained.code, 0, drained.err);
+    match(drained.out, /Drained: no request runs on what was before\./);
+    match(await done(call, "rollout"), /2 routers serve version 2\./);
+    match(
+      await done(call, "hold acme --for 20s"),
+      /acme: held on 2 routers for/,
+    );
+    match(await done(call, "holds"), /0 requests waiting/);
+    match(await done(call, "release acme"), /acme is released/);
+    match(await done(call, "holds"), /No customer is held/);
+    const fenced = await call("move acme --to one --fenced --within 20s");
+    equal(fenced.code, 0, fenced.err);
+    match(fenced.out, /nothing ran on both sides\./);
+    equal((await all.router.ask("acme")).placement, "one");
+
+    await all.routers[1]!.program.kill("SIGKILL");
+    await until("r2 to be gone", async () => {
+      const { body } = await all.controlPlane.call("GET", "/v1/routers/r2");
+      return !body.connected;
+    });
+    const unknown = await call("move acme --to two --drained");
+    equal(unknown.code, 1);
+    match(unknown.out, /Drained as far as can be told\./);
+    match(unknown.out, /r2 is not connected; it may still run/);
+    const refused = await call("move acme --to one --fenced");
+    equal(refused.code, 1);
+    match(refused.err, /router "r2" not connected/);
+    match(
+      await done(call, "move acme --to one --fenced --force"),
+      /something may have run on both sides, by r2/,
+    );
+  },
+);
+
+command(
+  "ctl confirms what changes much, and what takes itself back",
+  async (all, call) => {
+    const customers = Array.from({ length: 30 }, (_, i) => `customer-${i}`);
+    await done(call, `move ${customers.join(" ")} --to one`);
+    const refused = await call("move --from one --to two");
+    equal(refused.code, 1);
+    match(refused.err, /31 of 31 customers would be moved/);
+    const [, confirm] = /--confirm ([0-9a-f]{16})/.exec(refused.err)!;
+    match(
+      await done(call, `move --from one --to two --confirm ${confirm}`),
+      /31 customers moved/,
+    );
+
+    const tried = await call("move acme --to one --confirm-within 60s");
+    equal(tried.code, 0, tried.err);
+    const [, version] = /unless you say: confirm (\d+)/.exec(tried.out)!;
+    const other = await call("move globex --to two");
+    match(other.err, new RegExp(`Version ${version} waits to be confirmed`));
+    match(await done(call, `confirm ${version}`), /stays\./);
+    await done(call, "move acme --to two --confirm-within 60s");
+    match(
+      await done(call, `revert ${Number(version) + 1}`),
+      /is taken back, by version/,
+    );
+    const { body } = await all.controlPlane.call("GET", "/v1/customers/acme");
+    equal(body.placement, "one");
+  },
+);

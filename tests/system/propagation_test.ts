@@ -91,9 +91,14 @@ Deno.test("a router that rejects keeps what it has, and the fleet says why", asy
   match(routers[0].error, /64|65536/);
   match((await router.status()).last_rejected.error, /64|65536/);
   // A version it can take brings it back.
-  const third = await controlPlane.call("PUT", "/v1/config?wait=applied", {
+  const refused = await controlPlane.call("PUT", "/v1/config", {
     body: config,
   });
+  const third = await controlPlane.call(
+    "PUT",
+    `/v1/config?wait=applied&confirm=${refused.body.confirm}`,
+    { body: config },
+  );
   equal(third.body.rollout.applied, 1);
   equal((await router.ask("acme")).version, 3);
 });

@@ -55,8 +55,22 @@ async function runExamples(): Promise<void> {
 
   const lines = commands("The API by example");
   ok(lines.length > 20);
-  for (const line of lines) {
-    const here = line
+  const changes = commands("Changes that cannot hurt");
+  ok(changes.length > 10);
+  const newest = async () =>
+    (await controlPlane.call("GET", "/v1/config")).body.version;
+  for (const line of [...lines, ...changes]) {
+    // What is to be confirmed is the newest version, whatever its number is by then.
+    const numbered = line
+      .replace(
+        /(?<=versions\/)5(?=\/confirm)|(?<=ctl confirm )6/,
+        await newest(),
+      );
+    if (numbered.startsWith("deno task ctl ")) {
+      await runCommand(numbered, { controlPlane, router, folder: folder.path });
+      continue;
+    }
+    const here = numbered
       .replaceAll("http://127.0.0.1:8081", controlPlane.url)
       .replaceAll("http://127.0.0.1:8080", router.url)
       .replaceAll("http://127.0.0.1:9080", router.adminUrl)
@@ -90,19 +104,30 @@ async function runCommands(
   );
   ok(lines.length > 4);
   for (const line of lines) {
-    const [args = ""] = /(?<=^deno task ctl ).*/.exec(line) ?? [];
-    const here = args
-      .replaceAll("http://127.0.0.1:9080", router.adminUrl)
-      .replaceAll("signalbox.yaml", `${folder}/signalbox.yaml`);
-    const words = here.match(/'[^']*'|\S+/g)!.map((word) =>
-      word.replaceAll("'", "")
-    );
-    const { code, out, err } = await ctl(controlPlane.url, words);
-    equal(code, 0, `${line}\n${out}${err}`);
+    await runCommand(line, { controlPlane, router, folder });
   }
   const file = `${folder}/signalbox.yaml`;
   const applied = await ctl(controlPlane.url, ["apply", file]);
   equal(applied.code, 0, applied.err);
+}
+
+async function runCommand(
+  line: string,
+  { controlPlane, router, folder }: {
+    controlPlane: ControlPlane;
+    router: Router;
+    folder: string;
+  },
+): Promise<void> {
+  const [args = ""] = /(?<=^deno task ctl ).*/.exec(line) ?? [];
+  const here = args
+    .replaceAll("http://127.0.0.1:9080", router.adminUrl)
+    .replaceAll("signalbox.yaml", `${folder}/signalbox.yaml`);
+  const words = here.match(/'[^']*'|\S+/g)!.map((word) =>
+    word.replaceAll("'", "")
+  );
+  const { code, out, err } = await ctl(controlPlane.url, words);
+  equal(code, 0, `${line}\n${out}${err}`);
 }
 
 Deno.test("the README names every setting, and no other", async () => {

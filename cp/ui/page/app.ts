@@ -1,11 +1,13 @@
 import { h, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { keepToken } from "./api.ts";
+import { Actions } from "./actions.ts";
+import { call, keepToken } from "./api.ts";
 import { Customers } from "./customers.ts";
 import { Fleet } from "./fleet.ts";
 import { History } from "./history.ts";
 import { html, type View } from "./html.ts";
-import { follow, type Live, useLive, useNow } from "./live.ts";
+import { follow, type Live, readFleet, useLive, useNow } from "./live.ts";
+import { path } from "./path.ts";
 import { Placements } from "./placements.ts";
 import { Propagation } from "./propagation.ts";
 import { count, moment, span } from "./text.ts";
@@ -48,6 +50,7 @@ function App(): View {
       <${Standing} live=${live} />
     </header>
     <${LinkBanner} live=${live} />
+    <${TrialBanner} live=${live} />
     <main>${live.link.kind === "token"
       ? html`<${Login} why=${live.link.why} />`
       : h(viewOf(view), {
@@ -104,6 +107,32 @@ function LinkBanner({ live }: { live: Live }): View {
       Routers serve on with what they have. What you see is ${span(
         (now - link.since) / 1000,
       )} old; trying again…</div>
+  `;
+}
+
+/** The committed version waits to be confirmed. */
+function TrialBanner({ live }: { live: Live }): View {
+  const now = useNow();
+  const { confirmBy, version } = live;
+  if (confirmBy === null || version === null) return null;
+  const decide = (verb: string) => async () => {
+    await call(path`/v1/versions/${version}/${verb}`, { method: "POST" });
+    await readFleet();
+  };
+  return html`
+    <div class="trial" role="region" aria-label="On trial">
+      <p><b>Version ${version} is on trial.</b> Unless somebody keeps it, what was before returns in ${span(
+        (Date.parse(confirmBy) - now) / 1000,
+      )}. Until then nobody else can edit.</p>
+      <${Actions} actions=${[
+        { name: "Keep it", run: decide("confirm"), done: "It stays." },
+        {
+          name: "Take it back",
+          run: decide("revert"),
+          done: "It is taken back.",
+        },
+      ]} />
+    </div>
   `;
 }
 

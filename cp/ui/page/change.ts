@@ -4,9 +4,10 @@ import { ApiError, call } from "./api.ts";
 import { DiffTable } from "./diff.ts";
 import { FencedText } from "./holds.ts";
 import { html, type View } from "./html.ts";
-import { type Live, useLive } from "./live.ts";
+import { type Live, readFleet, useLive } from "./live.ts";
 import { Problem } from "./problem.ts";
 import { Rollout } from "./rollout.ts";
+import { count, counted } from "./text.ts";
 
 /** An edit as the API takes it. */
 export interface Edit {
@@ -50,6 +51,7 @@ export function Change(
   const [error, setError] = useState<unknown>(null);
   const [author, setAuthor] = useState(localStorage.getItem(AUTHOR_KEY) ?? "");
   const [message, setMessage] = useState("");
+  const [within, setWithin] = useState("");
 
   async function look(): Promise<void> {
     setStep({ kind: "looking" });
@@ -69,6 +71,10 @@ export function Change(
     localStorage.setItem(AUTHOR_KEY, author);
     try {
       const answer = await sendEdit(edit(), {
+        query: {
+          ...(dry.guard === undefined ? {} : { confirm: dry.guard.confirm }),
+          ...(within.trim() === "" ? {} : { confirm_within: within.trim() }),
+        },
         headers: {
           "if-match": `"${dry.version}"`,
           ...(author.trim() === ""
@@ -80,6 +86,7 @@ export function Change(
         },
       });
       setStep({ kind: "committed", answer });
+      if (answer.confirm_by !== undefined) void readFleet();
     } catch (error) {
       setError(error);
       // Somebody else was first: what was shown is not what would happen.
@@ -120,7 +127,8 @@ export function Change(
         ${step.kind === "shown" || step.kind === "committing"
           ? html`
             <${Shown} dry=${step.dry} author=${author} message=${message}
-              setAuthor=${setAuthor} setMessage=${setMessage} />
+              setAuthor=${setAuthor} setMessage=${setMessage}
+              within=${within} setWithin=${setWithin} />
           `
           : null}
         ${step.kind === "committed"
@@ -169,12 +177,14 @@ function Primary({ step, verb }: { step: Step; verb: string }): View {
 }
 
 function Shown(
-  { dry, author, message, setAuthor, setMessage }: {
+  { dry, author, message, setAuthor, setMessage, within, setWithin }: {
     dry: EditAnswer;
     author: string;
     message: string;
     setAuthor: (text: string) => void;
     setMessage: (text: string) => void;
+    within: string;
+    setWithin: (text: string) => void;
   },
 ): View {
   if (!dry.changed) {
@@ -184,6 +194,9 @@ function Shown(
     `;
   }
   return html`
+    ${dry.guard === undefined
+      ? null
+      : html`<p class="behind" role="alert">${guardText(dry.guard)}</p>`}
     <h3 tabindex="-1" data-focus>What would change, from version ${dry
       .version}</h3>
     <${DiffTable} summary=${dry.summary} samples=${dry.diff === undefined
@@ -196,8 +209,24 @@ function Shown(
       <label>Message <input value=${message} maxlength="1024" placeholder="why; kept with the version"
         onInput=${(event: InputEvent) =>
           setMessage((event.target as HTMLInputElement).value)} /></label>
+      <label>Take back unless confirmed within <input value=${within} placeholder="never"
+        onInput=${(event: InputEvent) =>
+          setWithin((event.target as HTMLInputElement).value)} /></label>
     </div>
   `;
+}
+
+/** Why an edit is to be looked at twice. */
+function guardText(guard: NonNullable<EditAnswer["guard"]>): string {
+  const { customers_touched, customers, placements_unreached } = guard;
+  return [
+    `This changes much: ${count(customers_touched)} of ${
+      counted(customers, "customer")
+    }.`,
+    ...(placements_unreached.length === 0 ? [] : [
+      `Nobody would be sent to ${placements_unreached.join(", ")} any more.`,
+    ]),
+  ].join(" ");
 }
 
 async function sendEdit(

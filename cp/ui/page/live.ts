@@ -17,6 +17,8 @@ export interface Live {
   /** The committed version; null before it is known, 0 while nothing is committed. */
   readonly version: number | null;
   readonly epoch: string | null;
+  /** Until when the committed version has to be confirmed; null where it needs not be. */
+  readonly confirmBy: string | null;
   /** Sorted by id. */
   readonly routers: readonly Router[];
   /** The newest version that was told of. */
@@ -37,6 +39,7 @@ let live: Live = {
   link: { kind: "connecting" },
   version: null,
   epoch: null,
+  confirmBy: null,
   routers: [],
   newest: null,
   ahead: 0,
@@ -95,7 +98,12 @@ export async function readFleet(): Promise<void> {
   const started = performance.now();
   try {
     const fleet = await call<
-      { version: number; epoch: string; routers: Router[] }
+      {
+        version: number;
+        epoch: string;
+        confirm_by: string | null;
+        routers: Router[];
+      }
     >("/v1/routers");
     routers = new Map(fleet.routers.map((router) => [keyOf(router), router]));
     change({
@@ -104,6 +112,7 @@ export async function readFleet(): Promise<void> {
         fleet.epoch === live.epoch ? live.version ?? 0 : 0,
       ),
       epoch: fleet.epoch,
+      confirmBy: fleet.confirm_by,
       ...(live.link.kind === "connecting" ? { link: { kind: "live" } } : {}),
     });
   } catch {
@@ -147,6 +156,8 @@ function take({ name, data }: { name: string; data: string }): void {
       epoch: version.epoch,
       newest: version,
     });
+    // It may be what takes one back that was not confirmed.
+    if (live.confirmBy !== null) void readFleet();
   } else if (name === "router") {
     const { kind, router } = JSON.parse(data) as {
       kind: string;
