@@ -30,11 +30,17 @@ export class Reverter {
 
   /** The store says that this version waits to be confirmed; null for none. */
   changed(trial: Trial | null): void {
+    if (
+      trial !== null && trial.version === this.#trial?.version &&
+      trial.until === this.#trial.until
+    ) return;
     this.#cancel?.();
     this.#cancel = null;
     this.#trial = trial;
     if (trial === null || this.#stopped) return;
-    this.#after(Date.parse(trial.until) - this.#clock.wall());
+    // A clock that was set back gives nobody more time than was asked for.
+    const left = Date.parse(trial.until) - this.#clock.wall();
+    this.#after(Math.min(left, trial.withinMs));
   }
 
   /** Ends it; the revert under way is finished. */

@@ -51,6 +51,7 @@ export const HEAD_SHAPE: z.ZodType<Head> = z.object({
     version: VERSION,
     before: VERSION,
     until: z.string(),
+    withinMs: z.number(),
   }).nullable().default(null),
 }).refine((head) => (head.version === 0) === (head.digest === null));
 

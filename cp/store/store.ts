@@ -61,6 +61,8 @@ export interface Trial {
   readonly before: number;
   /** RFC 3339, on the clock of the control plane that committed it. */
   readonly until: string;
+  /** How long it was given. */
+  readonly withinMs: number;
 }
 
 /** Where a store stands. */

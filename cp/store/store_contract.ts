@@ -217,6 +217,7 @@ export function testStore(
       version: 2,
       before: 1,
       until: new Date(Date.parse(createdAt) + 1000).toISOString(),
+      withinMs: 1000,
     });
     await assert.rejects(store.commit(assign("globex", "b"), NOBODY), OnTrial);
     await assert.rejects(

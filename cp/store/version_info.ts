@@ -193,6 +193,7 @@ export function nextHead(
     before: head.version,
     until: new Date(Date.parse(info.createdAt) + confirmWithinMs)
       .toISOString(),
+    withinMs: confirmWithinMs,
   };
   if (takeover === null) {
     const { supersedes } = head;

@@ -86,12 +86,16 @@ export class Checker {
   heard(connection: Connection, text: string): void {
     const message = JSON.parse(text) as Message;
     const { told } = connection;
-    if (message.type === "pong") {
+    if (
+      message.type === "pong" || message.type === "drained" ||
+      message.type === "draining"
+    ) {
       const { version = null, epoch = null } = message;
       if (version === null) return;
       const same = epoch === null || epoch === told.epoch;
       if (same && told.version !== null && version <= told.version) return;
-      connection.told = { version, epoch, digest: null };
+      const digest = message.digest ?? null;
+      connection.told = { version, epoch, digest };
       return;
     }
     if (message.type !== "ack") return;

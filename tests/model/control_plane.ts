@@ -7,6 +7,8 @@ import {
   type Committed,
   type Edit,
   EmptyStore,
+  NothingBefore,
+  OnTrial,
   StoreDamaged,
   StoreUnavailable,
   type Version,
@@ -140,12 +142,35 @@ export class ControlPlane {
   /** Commits an edit, as the API does; where it is to be waited for, for so many milliseconds. */
   edit(
     change: Change,
-    options: { waitMs: number | null; drained?: boolean },
+    options: {
+      waitMs: number | null;
+      drained?: boolean;
+      confirmWithinMs?: number | null;
+    },
   ): void {
+    const { confirmWithinMs } = options;
     this.#attempt(
-      (store) => store.commit(assigning(change), NOBODY),
+      (store) =>
+        store.commit(
+          assigning(change),
+          NOBODY,
+          confirmWithinMs == null ? {} : { confirmWithinMs },
+        ),
       { change, until: options.drained ? "drained" : "applied", ...options },
     );
+  }
+
+  /** Keeps the version that waits to be confirmed, if one does. */
+  confirm(): void {
+    this.within(async (hub) => {
+      const trial = hub.standing?.head.trial;
+      if (trial == null) return;
+      try {
+        await this.#store!.confirm(trial.version);
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+      }
+    });
   }
 
   /** Moves a customer without serving both sides, as `POST /v1/moves` does. */
@@ -412,7 +437,8 @@ function assigning(change: Change): Edit {
 function isStoreError(error: unknown): boolean {
   return error instanceof StoreUnavailable || error instanceof StoreDamaged ||
     error instanceof EmptyStore || error instanceof RangeError ||
-    error instanceof ProblemError;
+    error instanceof ProblemError || error instanceof OnTrial ||
+    error instanceof NothingBefore;
 }
 
 function equal(

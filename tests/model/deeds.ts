@@ -9,13 +9,16 @@ export function act(park: Park, action: Action): void {
   if (simulation.traced) simulation.trace(`>> ${JSON.stringify(action)}`);
   switch (action.kind) {
     case "edit": {
-      const { customer, placement, waitMs, drained } = action;
-      park.controlPlane(action).edit(new Map([[customer, placement]]), {
-        waitMs,
-        drained,
-      });
+      const { customer, placement, ...options } = action;
+      park.controlPlane(action).edit(
+        new Map([[customer, placement]]),
+        options,
+      );
       return;
     }
+    case "confirm":
+      park.controlPlane(action).confirm();
+      return;
     case "request": {
       const { process, data } = park.router(action);
       if (process === null) return;

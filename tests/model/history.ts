@@ -1,4 +1,4 @@
-import type { Head, Version } from "../../cp/store/store.ts";
+import type { Head, Trial, Version } from "../../cp/store/store.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A version as it was committed. */
@@ -37,14 +37,28 @@ export class History {
   /** Epochs that were set back: their numbers may come again with other contents. */
   readonly #tainted = new Set<string>();
   readonly #digests = new Map<string, string>();
+  /** The newest version, where it waits to be confirmed. */
+  #trial: Trial | null = null;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
   }
 
+  /** The head was changed, and no version committed. */
+  headChanged({ trial }: Head): void {
+    this.#trial = trial;
+  }
+
   /** The head in the database has become this one. */
   committed(head: Head): Node {
     const { current } = this;
+    if (this.#trial !== null && head.digest !== current?.parent?.digest) {
+      this.#simulation.fail(
+        "a trial keeps others out",
+        `version ${head.version} was committed while ${current?.version} waited to be confirmed, and is not what was before`,
+      );
+    }
+    this.#trial = head.trial;
     const { epoch, version, digest, supersedes } = head;
     const node: Node = {
       epoch,
@@ -86,6 +100,8 @@ export class History {
       this.#tainted.add(node.epoch);
     }
     this.current = to;
+    // It waits, if it does, for what was known then.
+    this.#trial = null;
     this.rollbacks++;
   }
 

@@ -128,6 +128,7 @@ export class KvPlace implements Place {
     else if (
       head.version !== current?.version || head.epoch !== current.epoch
     ) this.#remember(this.#history.committed(head));
+    else this.#history.headChanged(head);
     this.#streams.ring();
   }
 

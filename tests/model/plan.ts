@@ -29,7 +29,10 @@ export type Deed =
     readonly waitMs: number | null;
     /** Whether it is waited for until it is drained. */
     readonly drained: boolean;
+    /** Within what time it has to be confirmed; null: it needs not be. */
+    readonly confirmWithinMs: number | null;
   }
+  | { readonly kind: "confirm"; readonly controlPlane: number }
   | {
     readonly kind: "request";
     readonly router: number;
@@ -200,7 +203,9 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     placement: random.pick(PLACEMENTS),
     waitMs: random.once(3) ? random.pick([500, 10_000]) : null,
     drained: random.once(2),
+    confirmWithinMs: random.once(20) ? random.pick([50, 1000, 8000]) : null,
   })],
+  [20, (random) => ({ kind: "confirm", controlPlane: random.below(2) })],
   [150, (random) => ({
     kind: "request",
     router: random.below(4),

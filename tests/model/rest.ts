@@ -80,6 +80,7 @@ async function settle(park: Park, when: string): Promise<void> {
 function open(park: Park): string | null {
   const { history, controlPlanes, routers } = park;
   const { current } = history;
+  if (park.place.trial !== null) return "a version waits to be confirmed";
   for (const each of controlPlanes) {
     if (each.hub === null || each.stopping) return `${each.name} is down`;
   }
@@ -180,6 +181,7 @@ async function endConflicts(park: Park): Promise<void> {
       return;
     }
     const controlPlane = controlPlanes[tries % controlPlanes.length]!;
+    await settle(park, "before a takeover");
     await change(park, () => controlPlane.takeover());
     await settle(park, "after a takeover");
     await simulation.run(ROSTER_MS, () => false);
@@ -203,6 +205,8 @@ async function change(park: Park, commit: () => void): Promise<void> {
 async function lastEdit(park: Park): Promise<void> {
   const { simulation, controlPlanes, routers } = park;
   const [first] = controlPlanes as [ControlPlane];
+  // What was on its way when all faults ended may be to be confirmed.
+  await settle(park, "before the last edit");
   await change(park, () => first.edit(VERY_LAST, { waitMs: WAIT_MS }));
   await settle(park, "after the last edit");
   const ended = await simulation.run(

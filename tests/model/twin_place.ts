@@ -83,6 +83,7 @@ export class TwinPlace implements Place {
 
   async confirm(version: number): Promise<Head> {
     const head = await this.#memory.confirm(version);
+    this.#history.headChanged(head);
     this.streams.ring();
     return head;
   }

@@ -46,6 +46,8 @@ export class Scene implements AsyncDisposable {
       await scene.#use(
         await ControlPlane.start(path, {
           CP_KEEP_VERSIONS: String(KEEP_VERSIONS),
+          // It moves everybody, without being asked.
+          CP_GUARD_SHARE: "100%",
         }),
       );
     } catch (error) {

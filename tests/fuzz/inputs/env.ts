@@ -39,6 +39,10 @@ const HOSTS: Values = {
   right: ["a", "a.example, b_c", "[::1]", "127.0.0.1"],
   wrong: ["a b", "http://a", "a,,b", "a/b"],
 };
+const SHARE: Values = {
+  right: ["0%", "20%", "12.5%", "100%"],
+  wrong: ["20", "0.2", "101%", "-1%", "%"],
+};
 const FLAG: Values = { right: ["true", "false"], wrong: ["1", "yes", "TRUE"] };
 const LOG: Readonly<Record<string, Values>> = {
   LOG_LEVEL: { right: ["info", "debug", "error"], wrong: ["loud", "INFO"] },
@@ -52,6 +56,8 @@ export const CONTROL_PLANE: Readonly<Record<string, Values>> = {
   CP_ROUTER_TIMEOUT: TIME,
   CP_MAX_CONFIG_BYTES: SIZE,
   CP_KEEP_VERSIONS: COUNT,
+  CP_GUARD_SHARE: SHARE,
+  CP_GUARD_MIN: COUNT,
   CP_ADMIN_TOKEN: SECRET,
   CP_ADMIN_TOKENS_FILE: TEXT,
   CP_ROUTER_TOKEN: SECRET,
