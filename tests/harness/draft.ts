@@ -9,6 +9,9 @@ import { MAX_PART_BYTES, SUBPROTOCOL } from "../../shared/protocol.ts";
 // deno-lint-ignore no-explicit-any
 export type Message = any;
 
+/** Messages that come besides pushes and their answers. */
+const BESIDE: ReadonlySet<string> = new Set(["ping", "drained", "draining"]);
+
 /** Messages in the order they came, each waited for. */
 export class Inbox {
   readonly #messages: Message[] = [];
@@ -20,11 +23,11 @@ export class Inbox {
     else this.#messages.push(message);
   }
 
-  /** The next message that is not a ping. */
+  /** The next message that is neither a ping nor tells of old work. */
   async next(): Promise<Message> {
     for (;;) {
       const message = await this.#take();
-      if (message.type !== "ping") return message;
+      if (!BESIDE.has(message.type)) return message;
     }
   }
 
@@ -36,9 +39,9 @@ export class Inbox {
     }
   }
 
-  /** How many messages wait to be taken, pings aside. */
+  /** How many messages wait to be taken, those aside that {@linkcode Inbox.next} passes over. */
   get pending(): number {
-    return this.#messages.filter(({ type }) => type !== "ping").length;
+    return this.#messages.filter(({ type }) => !BESIDE.has(type)).length;
   }
 
   #take(): Promise<Message> {

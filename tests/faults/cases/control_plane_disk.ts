@@ -35,7 +35,7 @@ const TROUBLES: Record<string, Trouble> = {
   },
   "does not answer": {
     make: (disk, action) => disk.whileFrozen(action),
-    detail: /no answer within.*It may be committed/,
+    detail: /no answer within/,
     reads: false,
   },
 };
