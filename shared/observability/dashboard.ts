@@ -137,6 +137,27 @@ const ROWS: readonly Row[] = [
         description:
           "Requests and streams that the served config would send elsewhere: what wait=drained waits for.",
       }),
+      graph("Held requests", [{
+        expr: `signalbox_router_held_requests{${ROUTER}}`,
+        legend: "waiting on {{instance}}",
+      }, {
+        expr:
+          `sum by (result) (rate(signalbox_router_held_requests_total{${ROUTER}}[$__rate_interval]))`,
+        legend: "{{result}} a second",
+      }], {
+        description:
+          "Requests of customers that are held, as while they are moved in a fence. Timed out and refused ones were answered 503.",
+      }),
+      graph("On trial, and taken back", [{
+        expr: `max(signalbox_cp_version_on_trial{${CP}})`,
+        legend: "on trial",
+      }, {
+        expr: `sum(increase(signalbox_cp_reverts_total{${CP}}[1h]))`,
+        legend: "taken back in an hour",
+      }], {
+        description:
+          "Versions that wait to be confirmed, and those that nobody confirmed in time.",
+      }),
       graph("Linked to a control plane", [{
         expr: `signalbox_router_control_plane_connected{${ROUTER}}`,
       }], { description: "0: the router serves on, from memory." }),
