@@ -15,6 +15,10 @@ import type { EventFeed } from "./api/event_feed.ts";
 import { addEventCalls } from "./api/events.ts";
 import { addExplainCalls } from "./api/explain.ts";
 import { addHoldCalls } from "./api/holds.ts";
+import {
+  addAssertionCalls,
+  CommittedAssertions,
+} from "./api/committed_assertions.ts";
 import type { GuardLimits } from "./api/guard.ts";
 import { addHealthCalls } from "./api/health.ts";
 import { KeptVersions } from "./api/kept_versions.ts";
@@ -82,6 +86,7 @@ export function createRoutes(deps: AppDeps): Routes {
   const kept = new KeptVersions(store);
   const apiMetrics = new ApiMetrics({ large, history: kept.queue });
   apiMetrics.register(deps.metrics);
+  const assertions = new CommittedAssertions(store);
   const edits = new Edits(routes, {
     store,
     fleet,
@@ -89,6 +94,7 @@ export function createRoutes(deps: AppDeps): Routes {
     kept,
     maxConfigBytes,
     guard: deps.guard,
+    assertions,
     stopping,
   });
   const { files, contentSecurityPolicy } = deps.page;
@@ -117,6 +123,7 @@ export function createRoutes(deps: AppDeps): Routes {
   addCustomerCalls(routes, { store, kept, edits });
   addMoveCalls({ edits, bodies, maxConfigBytes });
   addVersionCalls(routes, { store, fleet, kept, large, edits });
+  addAssertionCalls(routes, { store, assertions });
   addHoldCalls(routes, { store, fleet, stopping });
   addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });

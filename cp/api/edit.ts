@@ -14,6 +14,7 @@ import type {
 } from "../store/store.ts";
 import { makeDigests } from "../store/turns.ts";
 import type { BodyEdit } from "./bodies/body_edits.ts";
+import type { CommittedAssertions } from "./committed_assertions.ts";
 import { ConfigDiff, type DiffSummary } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import {
@@ -94,6 +95,7 @@ export interface EditDeps {
   readonly kept: KeptVersions;
   readonly maxConfigBytes: number;
   readonly guard: GuardLimits;
+  readonly assertions: CommittedAssertions;
   /** Aborts when the control plane stops: nobody waits on. */
   readonly stopping: AbortSignal;
 }
@@ -172,18 +174,22 @@ export class Edits {
     plan: Plan,
     { head, c }: { head: EditHead; c: ApiContext },
   ): Promise<Response | Rest> {
-    const edit = async (current: Version | null): Promise<Config> => {
+    const edit: Edit = async (current, at) => {
       checkMatch(head.ifMatch, current);
-      const config = await plan.edit(current);
+      const config = await plan.edit(current, at);
       checkSize(config, this.#deps.maxConfigBytes);
+      // A takeover changes nothing, whatever rules there are.
+      if (plan.commit === undefined) {
+        await this.#deps.assertions.check(config, at);
+      }
       return config;
     };
     if (head.dryRun) {
       return this.#deps.kept.queue.run(() => this.#dryRun(edit, plan));
     }
     const seen: SeenChange = { before: null, after: null, summary: null };
-    const guardedEdit = async (current: Version | null): Promise<Config> => {
-      const config = await edit(current);
+    const guardedEdit: Edit = async (current, at) => {
+      const config = await edit(current, at);
       const found = await this.#guarded(current, config);
       if (found?.confirm != null && found.confirm !== head.confirm) {
         throw await guardProblem(current, config, found);
@@ -208,8 +214,8 @@ export class Edits {
   }
 
   async #dryRun(edit: Edit, plan: Plan): Promise<Response> {
-    const current = await this.#deps.store.current();
-    const config = await edit(current);
+    const { head, version: current } = await this.#deps.store.newest();
+    const config = await edit(current, head);
     await makeDigests(config.customers);
     const digest = configDigest(config);
     const { summary, page } = await diffPage(
@@ -223,7 +229,7 @@ export class Edits {
       version,
       previous_version: version,
       changed: plan.commit !== undefined || digest !== current?.digest,
-      epoch: current?.epoch ?? (await this.#deps.store.head()).epoch,
+      epoch: current?.epoch ?? head.epoch,
       digest,
       summary,
       dry_run: true,
@@ -320,7 +326,8 @@ export class Edits {
       }]);
     }
     // Told before anybody is held for nothing.
-    await plan.edit(await store.current());
+    const newest = await store.newest();
+    await plan.edit(newest.version, newest.head);
     return async () => {
       const { made, fenced, rollout } = await fencedMove({
         store,
@@ -330,9 +337,9 @@ export class Edits {
       }, {
         ...fence,
         commit: (check) => {
-          const edit = async (current: Version | null) => {
+          const edit: Edit = async (current, at) => {
             check(current);
-            return await plan.edit(current);
+            return await plan.edit(current, at);
           };
           return this.#make({ ...plan, edit }, head);
         },

@@ -11,6 +11,7 @@ const HEAD: Head = {
   supersedes: ["e0", "e1"],
   orders: { holds: [], cuts: [] },
   trial: null,
+  assertions: null,
 };
 const RECORDED = new Map<number, Recorded | null>([
   [5, { epoch: "e1", digest: digest("5") }],
@@ -112,6 +113,7 @@ Deno.test("judge() finds any version in conflict with an empty store", () => {
     supersedes: [],
     orders: { holds: [], cuts: [] },
     trial: null,
+    assertions: null,
   };
   const served = { version: 1, epoch: null, digest: null };
   assert.equal(judge(served, empty, () => undefined).kind, "conflict");
@@ -127,6 +129,7 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
     supersedes: ["e0", "e1", "e2", "x"],
     orders: { holds: [], cuts: [] },
     trial: null,
+    assertions: null,
   };
   const recorded = new Map<number, Recorded | null>([
     ...RECORDED,

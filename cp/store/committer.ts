@@ -10,6 +10,7 @@ import {
   HOLD_KEY,
   infoKey,
   manifestKey,
+  rulesKey,
   SWEPT_KEY,
 } from "./keys.ts";
 import { type ChunkRef, Manifest, TAIL_SLOT } from "./manifest.ts";
@@ -28,6 +29,7 @@ import {
   type Orders,
   StoreTimedOut,
   StoreUnavailable,
+  type Version,
 } from "./store.ts";
 import {
   checkAttribution,
@@ -36,6 +38,7 @@ import {
   nextHead,
   nextInfo,
   orderedHead,
+  rulesDigest,
   type Takeover,
 } from "./version_info.ts";
 
@@ -142,17 +145,37 @@ export class Committer {
     );
   }
 
-  /** Changes the head, and no version. */
-  async #changeHead(change: (head: Head) => Head): Promise<Head> {
+  /** Sets the rules of all versions; see {@linkcode VersionStore.setAssertions}. */
+  setAssertions(
+    text: string | null,
+    check: (current: Version | null) => void | Promise<void>,
+  ): Promise<Head> {
+    const digest = rulesDigest(text);
+    return this.#queue.run(() =>
+      this.#changeHead(async (head, entry) => {
+        // The version of that very head; one that was committed meanwhile makes the change fail, and be tried again.
+        const known = await this.#options.newest.load(entry);
+        if (known !== null) await check(known.version);
+        return { ...head, assertions: digest };
+      }, text === null ? [] : [[rulesKey(digest!), encodeRecord({ text })]])
+    );
+  }
+
+  /** Changes the head, and no version; writes `others` with it. */
+  async #changeHead(
+    change: (head: Head, entry: Entry) => Head | Promise<Head>,
+    others: readonly (readonly [Deno.KvKey, Uint8Array])[] = [],
+  ): Promise<Head> {
     const { db, newest, signal } = this.#options;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       if (signal.aborted) {
         throw new StoreUnavailable("Cannot change the head: the store closes");
       }
       const entry = await db.get(HEAD_KEY);
-      const head = change(decodeRecord(entry, HEAD_SHAPE));
+      const head = await change(decodeRecord(entry, HEAD_SHAPE), entry);
       const operation = db.atomic().check(entry)
         .set(HEAD_KEY, encodeRecord(head));
+      for (const [key, value] of others) operation.set(key, value);
       if (await db.commit(operation, HEAD_KEY) !== null) return head;
       newest.doubt();
       await pause(Math.random() * Math.min(MAX_WAIT_MS, 2 ** attempt), signal);
@@ -179,7 +202,10 @@ export class Committer {
           request.options,
           this.#options.keepVersions,
         );
-        const config = await request.edit(base.known.version);
+        const config = await request.edit(
+          base.known.version,
+          base.known.head,
+        );
         const committed = await this.#try(base, config, request);
         if (committed !== null) return committed;
       }

@@ -18,6 +18,11 @@ export const DIGEST_PREFIX: Deno.KvKey = [ROOT, "digest"];
 export const CHUNK_PREFIX: Deno.KvKey = [ROOT, "chunk"];
 export const ROUTER_PREFIX: Deno.KvKey = [ROOT, "router"];
 
+/** Rules that versions have to satisfy, by their digest. */
+export function rulesKey(digest: string): Deno.KvKey {
+  return [ROOT, "rules", digest];
+}
+
 /** What is known of a version without its config. */
 export function infoKey(version: number): Deno.KvKey {
   return [...INFO_PREFIX, version];

@@ -11,6 +11,7 @@ import {
   INFO_PREFIX,
   infoKey,
   ROOT_PREFIX,
+  rulesKey,
   STORE_KEY,
 } from "./keys.ts";
 import { Newest, readVersion } from "./newest.ts";
@@ -20,6 +21,7 @@ import {
   encodeRecord,
   HEAD_SHAPE,
   INFO_SHAPE,
+  RULES_SHAPE,
   STORE_SHAPE,
 } from "./records.ts";
 import { deleteRouter, listRouters, saveRouters } from "./roster.ts";
@@ -289,12 +291,24 @@ export class KvStore implements VersionStore {
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => unknown,
+    check?: (current: Version | null, head: Head) => unknown,
   ): Promise<Committed> {
     checkTakeover(options);
     return await this.#commit(currentContents(check), attribution, {
       takeover: options,
     });
+  }
+
+  async rules(digest: string): Promise<string | null> {
+    const entry = await this.#db.get(rulesKey(digest));
+    return entry.value === null ? null : decodeRecord(entry, RULES_SHAPE).text;
+  }
+
+  async setAssertions(
+    text: string | null,
+    check: (current: Version | null) => void | Promise<void>,
+  ): Promise<Head> {
+    return this.#headChanged(await this.#committer.setAssertions(text, check));
   }
 
   async confirm(version: number): Promise<Head> {

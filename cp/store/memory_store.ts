@@ -30,6 +30,7 @@ import {
   nextHead,
   nextInfo,
   orderedHead,
+  rulesDigest,
   type Takeover,
 } from "./version_info.ts";
 
@@ -42,6 +43,7 @@ export class MemoryDatabase {
   readonly versions = new Map<number, Version>();
   readonly digests = new Map<number, { epoch: string; digest: string }>();
   readonly routers = new Map<string, RouterRecord>();
+  readonly rules = new Map<string, string>();
   readonly alarms = new Set<Alarm>();
   /** Commits of all stores, one after the other. */
   readonly queue = new SerialQueue();
@@ -135,12 +137,29 @@ export class MemoryStore implements VersionStore {
   async takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => unknown,
+    check?: (current: Version | null, head: Head) => unknown,
   ): Promise<Committed> {
     checkTakeover(options);
     return await this.#commit(currentContents(check), attribution, {
       takeover: options,
     });
+  }
+
+  async rules(digest: string): Promise<string | null> {
+    return (await this.#open()).rules.get(digest) ?? null;
+  }
+
+  async setAssertions(
+    text: string | null,
+    check: (current: Version | null) => void | Promise<void>,
+  ): Promise<Head> {
+    const assertions = rulesDigest(text);
+    const database = await this.#open();
+    await database.queue.run(async () => {
+      await check(database.versions.get(database.head.version) ?? null);
+      if (text !== null) database.rules.set(assertions!, text);
+    });
+    return await this.#changeHead((head) => ({ ...head, assertions }));
   }
 
   confirm(version: number): Promise<Head> {
@@ -234,7 +253,7 @@ export class MemoryStore implements VersionStore {
     const { takeover } = options;
     checkTrial(database.head, options, this.#options.keepVersions);
     const previous = database.versions.get(database.head.version) ?? null;
-    const config = await edit(previous);
+    const config = await edit(previous, database.head);
     const digest = configDigest(config);
     if (takeover === null && previous?.digest === digest) {
       return { version: previous, previous, changed: false };

@@ -53,6 +53,7 @@ export const HEAD_SHAPE: z.ZodType<Head> = z.object({
     until: z.string(),
     withinMs: z.number(),
   }).nullable().default(null),
+  assertions: z.string().nullable().default(null),
 }).refine((head) => (head.version === 0) === (head.digest === null));
 
 export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({
@@ -65,7 +66,10 @@ export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({
   traceparent: z.string().optional(),
   customers: z.int().min(0),
   placements: z.int().min(0),
+  assertions: z.string().optional(),
 });
+
+export const RULES_SHAPE = z.object({ text: z.string() });
 
 /** What stays known of every version. */
 export const DIGEST_SHAPE = z.object({

@@ -18,6 +18,8 @@ export interface VersionInfo {
   readonly customers: number;
   /** How many placements there are. */
   readonly placements: number;
+  /** The digest of the rules that it was found to satisfy; absent where there were none. */
+  readonly assertions?: string | undefined;
 }
 
 /** A committed version, whole and verified against its digest. */
@@ -77,6 +79,8 @@ export interface Head {
   readonly orders: Orders;
   /** Null unless the newest version waits to be confirmed: then nobody else commits. */
   readonly trial: Trial | null;
+  /** The digest of the rules that every version has to satisfy; null for none. */
+  readonly assertions: string | null;
 }
 
 /** Who edits, and why: kept with the version. */
@@ -92,7 +96,10 @@ export interface Attribution {
  * has no effects; what it throws ends the commit and reaches the caller. Commits behind it wait for
  * one that takes long.
  */
-export type Edit = (current: Version | null) => Config | Promise<Config>;
+export type Edit = (
+  current: Version | null,
+  head: Head,
+) => Config | Promise<Config>;
 
 /** What a commit answers. */
 export interface Committed {
@@ -239,8 +246,21 @@ export interface VersionStore {
   takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => unknown,
+    check?: (current: Version | null, head: Head) => unknown,
   ): Promise<Committed>;
+  /** Rules by their digest, as text; null if there are none of it. */
+  rules(digest: string): Promise<string | null>;
+  /**
+   * Sets the rules that every version has to satisfy, as text; null for none. `check` is run on the version that is
+   * committed by then; what it throws ends it and reaches the caller.
+   *
+   * @throws {RangeError} if the text is longer than 60,000 characters.
+   * @throws {StoreUnavailable} if the database fails, or others change the head each time.
+   */
+  setAssertions(
+    text: string | null,
+    check: (current: Version | null) => void | Promise<void>,
+  ): Promise<Head>;
   /**
    * Keeps a version that waits to be confirmed.
    *

@@ -255,6 +255,39 @@ export function testStore(
     { keepVersions: 1 },
   );
 
+  test("setAssertions() keeps rules beside the versions, which tell by which they were made", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const seen: (number | undefined)[] = [];
+    const head = await store.setAssertions("[1]", (current) => {
+      seen.push(current?.version);
+    });
+    assert.deepEqual(seen, [1]);
+    assert.equal(head.version, 1);
+    assert.equal(await store.rules(head.assertions!), "[1]");
+    assert.equal(await store.rules("other"), null);
+    const heads: Head[] = [];
+    const { version } = await store.commit((current, head) => {
+      heads.push(head);
+      return assign("acme", "a")(current);
+    }, NOBODY);
+    assert.equal(heads[0]?.assertions, head.assertions);
+    assert.equal(version.assertions, head.assertions);
+    await assert.rejects(
+      store.setAssertions("[2]", () => {
+        throw new Error("not so");
+      }),
+      /not so/,
+    );
+    assert.equal((await store.head()).assertions, head.assertions);
+    await assert.rejects(
+      store.setAssertions("x".repeat(60_001), () => {}),
+      RangeError,
+    );
+    assert.equal((await store.setAssertions(null, () => {})).assertions, null);
+    const third = await store.commit(assign("acme", "b"), NOBODY);
+    assert.equal(third.version.assertions, undefined);
+  });
+
   test("watch() tells of orders as of versions", async (store) => {
     await store.commit(assign("acme", "b"), NOBODY);
     const ended = new AbortController();
@@ -305,6 +338,7 @@ export function testStore(
       supersedes: [],
       orders: { holds: [], cuts: [] },
       trial: null,
+      assertions: null,
     });
     assert.equal((await store.current())?.digest, second.version.digest);
     const old = await store.get(1);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Config } from "../../shared/config.ts";
 import {
   type Attribution,
@@ -37,7 +38,26 @@ export function emptyHead(): Head {
     supersedes: [],
     orders: NO_ORDERS,
     trial: null,
+    assertions: null,
   };
+}
+
+/** Characters of all rules together. */
+const MAX_RULES_TEXT = 60_000;
+
+/**
+ * The digest that rules are kept by; null for none.
+ *
+ * @throws {RangeError} if they are too long to be kept.
+ */
+export function rulesDigest(text: string | null): string | null {
+  if (text === null) return null;
+  if (text.length > MAX_RULES_TEXT) {
+    throw new RangeError(
+      `Cannot keep rules of ${text.length} characters: at most ${MAX_RULES_TEXT} are kept`,
+    );
+  }
+  return createHash("sha256").update(text).digest("hex");
 }
 
 /**
@@ -118,10 +138,10 @@ export function orderedHead(
 
 /** The edit of a takeover: the contents stay, once `check` has found nothing against it. */
 export function currentContents(
-  check: (current: Version | null) => unknown = () => {},
+  check: (current: Version | null, head: Head) => unknown = () => {},
 ): Edit {
-  return async (current) => {
-    await check(current);
+  return async (current, head) => {
+    await check(current, head);
     if (current === null) {
       throw new EmptyStore(
         "Cannot take over: the store is empty, so there are no contents to commit",
@@ -169,6 +189,7 @@ export function nextInfo(
       : { traceparent: attribution.traceparent }),
     customers: config.customers.size,
     placements: config.endpoints.size,
+    ...(head.assertions === null ? {} : { assertions: head.assertions }),
   };
 }
 
@@ -187,7 +208,7 @@ export function nextHead(
 ): Head {
   const { takeover, confirmWithinMs } = options;
   const { version, epoch, digest } = info;
-  const { orders } = head;
+  const { orders, assertions } = head;
   const trial = confirmWithinMs === undefined ? null : {
     version,
     before: head.version,
@@ -197,7 +218,7 @@ export function nextHead(
   };
   if (takeover === null) {
     const { supersedes } = head;
-    return { version, epoch, digest, supersedes, orders, trial };
+    return { version, epoch, digest, supersedes, orders, trial, assertions };
   }
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
@@ -207,7 +228,7 @@ export function nextHead(
       `Cannot take over ${supersedes.length} epochs: a store supersedes at most ${MAX_SUPERSEDED}`,
     );
   }
-  return { version, epoch, digest, supersedes, orders, trial };
+  return { version, epoch, digest, supersedes, orders, trial, assertions };
 }
 
 /**

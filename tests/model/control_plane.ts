@@ -313,10 +313,10 @@ export class ControlPlane {
         ...options,
         commit: async (check) => {
           const edit = assigning(change);
-          const committed = await store.commit((current) => {
+          const committed = await store.commit((current, head) => {
             check(current);
             if (watched.length === 0) watched.push(traffics.watch(customer));
-            return edit(current);
+            return edit(current, head);
           }, NOBODY);
           this.#acknowledge(committed, { change, rollbacks });
           return committed;

@@ -339,7 +339,7 @@ function early(
     newest: async () => ahead(await store.newest()),
     async commit(edit, attribution, options) {
       const { head, version } = await store.newest();
-      const config = await edit(version);
+      const config = await edit(version, head);
       const { configDigest } = await import("../../shared/canonical.ts");
       const digest = configDigest(config);
       if (digest === version?.digest) {

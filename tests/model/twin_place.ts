@@ -203,12 +203,24 @@ class TwinStore implements VersionStore {
   takeover(
     options: { above: number; epochs: readonly string[] },
     attribution: Attribution,
-    check?: (current: Version | null) => unknown,
+    check?: (current: Version | null, head: Head) => unknown,
   ): Promise<Committed> {
     return this.#change(
       "takeover",
       () => this.#place.memory.takeover(options, attribution, check),
     );
+  }
+
+  /** No part of the model has rules. */
+  rules(digest: string): Promise<string | null> {
+    return this.#place.memory.rules(digest);
+  }
+
+  setAssertions(
+    text: string | null,
+    check: (current: Version | null) => void | Promise<void>,
+  ): Promise<Head> {
+    return this.#place.memory.setAssertions(text, check);
   }
 
   async confirm(version: number): Promise<Head> {
