@@ -1,5 +1,6 @@
 /** What the API's answers are to its clients: the page and the command line. Types alone, so that importing it costs nothing. */
 import type { z } from "zod";
+import type { RULE } from "./assertions.ts";
 import type {
   ASSIGNMENT,
   ASSIGNMENT_CHANGE,
@@ -28,6 +29,7 @@ export type Placement = z.output<typeof PLACEMENT>;
 export type Propagation = z.output<typeof PROPAGATION>;
 export type Rollout = z.output<typeof ROLLOUT>;
 export type Router = z.output<typeof ROUTER>;
+export type Rule = z.output<typeof RULE>;
 export type Summary = z.output<typeof SUMMARY>;
 export type VersionInfo = z.output<typeof VERSION_INFO>;
 export type VersionRollout = z.output<typeof VERSION_ROLLOUT>;

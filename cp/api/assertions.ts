@@ -20,7 +20,8 @@ function pattern() {
   );
 }
 
-const RULE = z.strictObject({
+/** One rule: where alone customers may be, or how many a placement may have. */
+export const RULE = z.strictObject({
   name: placementName().openapi({
     description: "What errors call it.",
     example: "eu-stays",

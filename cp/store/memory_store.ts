@@ -154,12 +154,12 @@ export class MemoryStore implements VersionStore {
     check: (current: Version | null) => void | Promise<void>,
   ): Promise<Head> {
     const assertions = rulesDigest(text);
-    const database = await this.#open();
-    await database.queue.run(async () => {
-      await check(database.versions.get(database.head.version) ?? null);
-      if (text !== null) database.rules.set(assertions!, text);
+    const { rules, versions } = await this.#open();
+    return await this.#changeHead(async (head) => {
+      await check(versions.get(head.version) ?? null);
+      if (text !== null) rules.set(assertions!, text);
+      return { ...head, assertions };
     });
-    return await this.#changeHead((head) => ({ ...head, assertions }));
   }
 
   confirm(version: number): Promise<Head> {
@@ -172,10 +172,12 @@ export class MemoryStore implements VersionStore {
     return this.#changeHead((head) => orderedHead(head, change, Date.now()));
   }
 
-  async #changeHead(change: (head: Head) => Head): Promise<Head> {
+  async #changeHead(
+    change: (head: Head) => Head | Promise<Head>,
+  ): Promise<Head> {
     const database = await this.#open();
-    return await database.queue.run(() => {
-      database.head = change(database.head);
+    return await database.queue.run(async () => {
+      database.head = await change(database.head);
       database.stamp++;
       for (const alarm of database.alarms) alarm.ring();
       return Promise.resolve(database.head);

@@ -323,3 +323,35 @@ operator(
     equal((await all.router.ask("acme")).placement, "one");
   },
 );
+
+operator(
+  "rules are set, and an edit that breaks one is refused with its name",
+  async (all, page) => {
+    await page.getByRole("link", { name: "Placements" }).click();
+    const rules = page.getByRole("region", { name: "Rules" });
+    await rules.getByText("There are none.").waitFor();
+    await rules.getByRole("button", { name: "Change the rules…" }).click();
+    const dialog = page.getByRole("dialog", { name: "Change the rules" });
+    const save = async (text: string) => {
+      await dialog.getByLabel("Rules").fill(text);
+      await dialog.getByRole("button", { name: "Save" }).click();
+    };
+    await save("[");
+    await dialog.getByRole("alert").filter({ hasText: "JSON" }).waitFor();
+    await save('[{"name":"pinned","customers":"acme","placements":"two"}]');
+    await dialog.getByText('Assertion "pinned": customer "acme"').waitFor();
+    await save('[{"name":"pinned","customers":"acme","placements":"one"}]');
+    await dialog.waitFor({ state: "detached" });
+    await rules.getByText("customers acme are only in placements one")
+      .waitFor();
+
+    await page.getByRole("link", { name: "Customers" }).click();
+    await page.getByLabel("Select acme").check();
+    await page.getByRole("button", { name: "Move 1…" }).click();
+    await page.getByLabel("To placement").fill("two");
+    await page.getByRole("button", { name: "Show the difference" }).click();
+    await see(page, /Assertion "pinned": customer "acme" may only be in/);
+    await page.getByRole("button", { name: "Cancel" }).click();
+    equal((await all.router.ask("acme")).placement, "one");
+  },
+);

@@ -493,3 +493,36 @@ command(
     equal(body.placement, "one");
   },
 );
+
+command(
+  "ctl sets the rules that no edit may break, and names the one that an edit breaks",
+  async (all, call) => {
+    deepEqual(JSON.parse(await done(call, "assertions get")), { rules: [] });
+    const set = (body: unknown) =>
+      call("assertions set -", { input: JSON.stringify(body) });
+    const rules = [{ name: "pinned", customers: "acme", placements: "one" }];
+    const taken = await set({ rules });
+    equal(taken.code, 0, taken.err);
+    match(taken.out, /^1 rule holds for every version from now on\.$/m);
+    deepEqual(JSON.parse(await done(call, "assertions get")), { rules });
+    const refused = await call("move acme --to two");
+    equal(refused.code, 1);
+    match(
+      refused.err,
+      /Assertion "pinned": customer "acme" may only be in placements "one", and would be in "two"/,
+    );
+    equal((await all.router.ask("acme")).placement, "one");
+
+    const broken = await set({
+      rules: [{ name: "full", placements: "one", max_customers: 0 }],
+    });
+    equal(broken.code, 1);
+    match(broken.err, /placement "one" may have at most 0 customers/);
+    const unread = await call("assertions set -", { input: "{" });
+    equal(unread.code, 1);
+    match(unread.err, /- is not JSON: /);
+    deepEqual(JSON.parse(await done(call, "assertions get")), { rules });
+    match((await set({ rules: [] })).out, /^0 rules hold/m);
+    match(await done(call, "move acme --to two"), /1 customer moved/);
+  },
+);

@@ -10,6 +10,7 @@ import type { Live } from "./live.ts";
 import { Pager } from "./pages.ts";
 import { PlacementList } from "./placement_list.ts";
 import { Problem } from "./problem.ts";
+import { Rules } from "./rules.ts";
 import { count, counted } from "./text.ts";
 
 interface PlacementPage {
@@ -85,6 +86,7 @@ export function Placements({ live }: { live: Live }): View {
     ${previous === null && next === null
       ? null
       : html`<${Pager} previous=${previous} next=${next} />`}
+    <${Rules} live=${live} />
     <${PlacementList} id="placements" version=${live.version} />
     ${open.kind === "add" ? html`<${Add} close=${close} />` : null}
     ${open.kind === "edit"
