@@ -19,6 +19,8 @@ export interface ApplierOptions {
    * @throws if that cannot be; then the one before it stays.
    */
   readonly serve: (config: NextConfig) => Promise<void>;
+  /** Why a config is not to be served although it is valid; null if it is. */
+  readonly guard: (push: PushHead, packed: PackedConfig) => string | null;
   readonly clock?: Clock;
 }
 
@@ -75,6 +77,8 @@ export class Applier {
           ? { status: "unchanged", durable: await this.#save(head, packed) }
           : { status: "rejected", error: otherDigest(version, sameAs) };
       }
+      const problem = this.#options.guard(push, packed);
+      if (problem !== null) return { status: "rejected", error: problem };
       const source = "control_plane";
       await this.#options.serve({ version, epoch, source, packed });
       this.applySeconds.observe((this.#clock.now() - started) / 1000);

@@ -9,6 +9,7 @@ import {
   LOG_SETTINGS,
   oneOf,
   parsed,
+  percent,
   readSettings,
   secret,
   type SettingProblem,
@@ -48,6 +49,7 @@ const SHAPE = {
   ROUTER_CP_TIMEOUT: duration().default(12_000),
   ROUTER_CP_TOKEN: secret().optional(),
   ROUTER_MAX_CONFIG_BYTES: size().default(128 * KIBIBYTE * KIBIBYTE),
+  ROUTER_GUARD_SHARE: percent().default(0.5),
   ROUTER_BOOTSTRAP: text().optional(),
   ROUTER_STATE_DIR: text().optional(),
   ROUTER_KEY: parsed(

@@ -23,6 +23,7 @@ Deno.test("readRouterSettings() has a working default for everything", () => {
     ROUTER_CP_URL: ["ws://127.0.0.1:8081/v1/connect"],
     ROUTER_CP_TIMEOUT: 12_000,
     ROUTER_MAX_CONFIG_BYTES: 134_217_728,
+    ROUTER_GUARD_SHARE: 0.5,
     ROUTER_KEY: { kind: "header", name: "x-routing-key" },
     ROUTER_CONNECT_TIMEOUT: 5000,
     ROUTER_RESPONSE_TIMEOUT: 30_000,

@@ -59,6 +59,8 @@ export interface ConfigUpdate {
   readonly epoch: string | null;
   readonly digest: string | null;
   readonly supersedes: readonly string[];
+  /** Each step of the history from this version on passed the control plane's guard, or was confirmed; only where it says. */
+  readonly guarded_since?: number;
   /** The trace that the version's edit belongs to (W3C Trace Context); only where that is traced. */
   readonly traceparent?: string;
 }
@@ -70,6 +72,8 @@ export interface ConfigBegin {
   readonly epoch: string;
   readonly digest: string;
   readonly supersedes: readonly string[];
+  /** Each step of the history from this version on passed the control plane's guard, or was confirmed; only where it says. */
+  readonly guarded_since?: number;
   /** The trace that the version's edit belongs to (W3C Trace Context); only where that is traced. */
   readonly traceparent?: string;
   readonly encoding: "gzip";
@@ -193,6 +197,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           epoch: fields.text("epoch", EPOCH),
           digest: fields.text("digest", DIGEST),
           supersedes: fields.epochs("supersedes"),
+          ...fields.guardedSince(),
           ...fields.traceparent(),
         };
       case "config_begin":
@@ -202,6 +207,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           epoch: fields.text("epoch", EPOCH) ?? fields.missing("epoch"),
           digest: fields.text("digest", DIGEST) ?? fields.missing("digest"),
           supersedes: fields.epochs("supersedes"),
+          ...fields.guardedSince(),
           ...fields.traceparent(),
           encoding: fields.oneOf("encoding", ["gzip"]),
           bytes: fields.whole("bytes", 1) ?? fields.missing("bytes"),
@@ -293,11 +299,13 @@ export function encodeConfigUpdate(
   message: Omit<ConfigUpdate, "type" | "config">,
   configText: string,
 ): string {
-  const { version, epoch, digest, supersedes, traceparent } = message;
+  const { version, epoch, digest, supersedes, guarded_since, traceparent } =
+    message;
   const rest = JSON.stringify({
     ...(epoch === null ? {} : { epoch }),
     ...(digest === null ? {} : { digest }),
     ...(supersedes.length === 0 ? {} : { supersedes }),
+    ...(guarded_since === undefined ? {} : { guarded_since }),
     ...(traceparent === undefined ? {} : { traceparent }),
   });
   const tail = rest === "{}" ? "}" : `,${rest.slice(1)}`;
@@ -440,6 +448,11 @@ class Fields {
         ? customer
         : this.#wrong(name, rule)
     );
+  }
+
+  guardedSince(): { readonly guarded_since?: number } {
+    const value = this.whole("guarded_since", 0);
+    return value === null ? {} : { guarded_since: value };
   }
 
   /** One that is none is ignored, as its standard asks for. */

@@ -51,6 +51,7 @@ Deno.test("the document names the fields that messages are read for, and no othe
     epoch: "e",
     digest: DIGEST,
     supersedes: [],
+    guarded_since: 0,
     traceparent: `00-${"1".repeat(32)}-${"1".repeat(16)}-00`,
   };
   for (

@@ -70,6 +70,30 @@ Deno.test("parseToRouter() reads back what encodeConfigUpdate() and encode() wri
   deepEqual(parseToRouter(encode(begin)), { kind: "message", message: begin });
 });
 
+Deno.test("a push says since when its history is guarded, or nothing of it", () => {
+  for (const guarded of [{}, { guarded_since: 0 }, { guarded_since: 7 }]) {
+    const update = {
+      version: 9,
+      epoch: "e",
+      digest: null,
+      supersedes: [],
+      ...guarded,
+    };
+    const parsed = parseToRouter(encodeConfigUpdate(update, CONFIG));
+    ok(parsed.kind === "message" && parsed.message.type === "config_update");
+    const { type: _type, config: _config, ...rest } = parsed.message;
+    deepEqual(rest, update);
+  }
+  for (const wrong of [-1, "7", 1.5]) {
+    const parsed = parseToRouter(
+      `{"type":"config_update","version":1,"config":${CONFIG},"guarded_since":${
+        JSON.stringify(wrong)
+      }}`,
+    );
+    equal(parsed.kind, "malformed");
+  }
+});
+
 Deno.test("parseToRouter() reads the trace of a push, and ignores what is none", () => {
   const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
   const update = {

@@ -11,6 +11,7 @@ const HEAD: Head = {
   supersedes: ["e0", "e1"],
   orders: { holds: [], cuts: [] },
   trial: null,
+  guardedSince: 0,
   assertions: null,
 };
 const RECORDED = new Map<number, Recorded | null>([
@@ -113,6 +114,7 @@ Deno.test("judge() finds any version in conflict with an empty store", () => {
     supersedes: [],
     orders: { holds: [], cuts: [] },
     trial: null,
+    guardedSince: 0,
     assertions: null,
   };
   const served = { version: 1, epoch: null, digest: null };
@@ -129,6 +131,7 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
     supersedes: ["e0", "e1", "e2", "x"],
     orders: { holds: [], cuts: [] },
     trial: null,
+    guardedSince: 0,
     assertions: null,
   };
   const recorded = new Map<number, Recorded | null>([

@@ -23,6 +23,7 @@ Deno.test("Hub pushes the current config on connect, in parts", async () => {
     version: 2,
     epoch: current.epoch,
     digest: current.digest,
+    guarded_since: 0,
     supersedes: [],
     encoding: "gzip",
     bytes: socket.body.length,
@@ -276,6 +277,8 @@ Deno.test("Hub leaves a router in conflict alone until the takeover", async () =
   assert.ok(
     (foreign.socket.pushes[0]?.supersedes as string[]).includes("foreign"),
   );
+  // Its word is that of whoever takes over.
+  assert.equal(foreign.socket.pushes[0]?.guarded_since, 0);
   assert.equal((await rig.hub.conflicts()).count, 0);
 });
 

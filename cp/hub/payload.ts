@@ -5,7 +5,7 @@ import {
   MAX_FRAME_BYTES,
 } from "../../shared/protocol.ts";
 import { gzipMember, gzipping } from "../store/gzip.ts";
-import type { Version } from "../store/store.ts";
+import type { Head, Version } from "../store/store.ts";
 import { inTurns } from "../store/turns.ts";
 
 /** The push of fewer is put together within some milliseconds. */
@@ -18,10 +18,13 @@ export interface Frames {
   readonly body: Uint8Array | null;
 }
 
+/** What a push says of the history that its version is in. */
+export type PushedHead = Pick<Head, "supersedes" | "guardedSince">;
+
 /** The two forms of one version's push, each made when a router first needs it and then shared by all. */
 export class Payload {
   readonly #version: Version;
-  readonly #supersedes: readonly string[];
+  readonly #head: PushedHead;
   readonly #maxFrameBytes: number;
   #parts: Frames | undefined;
   #whole: Frames | null | undefined;
@@ -29,10 +32,11 @@ export class Payload {
   /** `maxFrameBytes`: a text frame has to stay below it. */
   constructor(
     version: Version,
-    options: { supersedes: readonly string[]; maxFrameBytes?: number },
+    head: PushedHead,
+    options: { maxFrameBytes?: number } = {},
   ) {
     this.#version = version;
-    this.#supersedes = options.supersedes;
+    this.#head = head;
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
@@ -49,20 +53,24 @@ export class Payload {
     return this.#parts ??= this.#makeParts(gzipMember(this.#version.config));
   }
 
-  get #trace(): { readonly traceparent?: string } {
-    const { traceparent } = this.#version;
-    return traceparent === undefined ? {} : { traceparent };
-  }
-
-  #makeParts(body: Uint8Array): Frames {
-    const { version, epoch, digest } = this.#version;
-    const text = encode({
-      type: "config_begin",
+  /** What is said of the config beside it. */
+  get #about() {
+    const { version, epoch, digest, traceparent } = this.#version;
+    const { supersedes, guardedSince } = this.#head;
+    return {
       version,
       epoch,
       digest,
-      supersedes: this.#supersedes,
-      ...this.#trace,
+      supersedes,
+      guarded_since: guardedSince,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    };
+  }
+
+  #makeParts(body: Uint8Array): Frames {
+    const text = encode({
+      type: "config_begin",
+      ...this.#about,
       encoding: "gzip",
       bytes: body.length,
     });
@@ -76,14 +84,8 @@ export class Payload {
   }
 
   #makeWhole(): Frames | null {
-    const { version, epoch, digest, config } = this.#version;
-    const message = {
-      version,
-      epoch,
-      digest,
-      supersedes: this.#supersedes,
-      ...this.#trace,
-    };
+    const { config } = this.#version;
+    const message = this.#about;
     // Measured first: the text of the largest configs would not even fit into a string.
     const envelope = encodeConfigUpdate(message, "").length;
     if (envelope + canonicalLength(config) >= this.#maxFrameBytes) return null;

@@ -293,9 +293,7 @@ export class Source {
       target: digest === null
         ? null
         : { version: head.version, epoch: head.epoch, digest, committedAt },
-      payload: version === null
-        ? null
-        : new Payload(version, { supersedes: head.supersedes }),
+      payload: version === null ? null : new Payload(version, head),
     };
   }
 
@@ -324,5 +322,6 @@ export class Source {
 
 function sameHead(a: Head, b: Head): boolean {
   return a.version === b.version && a.epoch === b.epoch &&
-    a.digest === b.digest && a.supersedes.length === b.supersedes.length;
+    a.digest === b.digest && a.supersedes.length === b.supersedes.length &&
+    a.guardedSince === b.guardedSince;
 }

@@ -647,6 +647,23 @@ Deno.test("KvStore replaces nothing where the head is damaged", async () => {
   }
 });
 
+Deno.test("KvStore takes no head of software without a guard for a guarded one", async () => {
+  await using base = await openBase();
+  const writer = await base.open();
+  await writer.commit(assign("acme", "a"), NOBODY);
+  const made = await writer.commit(assign("acme", "b"), NOBODY);
+  const head = await writer.head();
+  assert.equal(head.guardedSince, 0);
+  const { guardedSince: _unknown, ...older } = head;
+  await base.kv.set(HEAD_KEY, encodeRecord(older));
+  const store = await base.open();
+  assert.equal((await store.head()).guardedSince, made.version.version);
+  await store.commit(assign("acme", "a"), NOBODY);
+  assert.equal((await store.head()).guardedSince, made.version.version);
+  await store.takeover({ above: 0, epochs: [] }, NOBODY);
+  assert.equal((await store.head()).guardedSince, 0);
+});
+
 Deno.test("KvStore does not take a lost head for an empty store", async () => {
   await using base = await openBase();
   const writer = await base.open();

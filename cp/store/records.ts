@@ -53,8 +53,14 @@ export const HEAD_SHAPE: z.ZodType<Head> = z.object({
     until: z.string(),
     withinMs: z.number(),
   }).nullable().default(null),
+  guardedSince: z.int().min(0).optional(),
   assertions: z.string().nullable().default(null),
-}).refine((head) => (head.version === 0) === (head.digest === null));
+}).refine((head) => (head.version === 0) === (head.digest === null))
+  // A head that does not say was written by software without a guard.
+  .transform((head) => ({
+    ...head,
+    guardedSince: head.guardedSince ?? head.version,
+  }));
 
 export const INFO_SHAPE: z.ZodType<VersionInfo> = z.object({
   version: VERSION,

@@ -79,6 +79,8 @@ export interface Head {
   readonly orders: Orders;
   /** Null unless the newest version waits to be confirmed: then nobody else commits. */
   readonly trial: Trial | null;
+  /** Each version after this one passed the guard of edits, or was confirmed: software that knows of the guard made it. */
+  readonly guardedSince: number;
   /** The digest of the rules that every version has to satisfy; null for none. */
   readonly assertions: string | null;
 }

@@ -338,6 +338,7 @@ export function testStore(
       supersedes: [],
       orders: { holds: [], cuts: [] },
       trial: null,
+      guardedSince: 0,
       assertions: null,
     });
     assert.equal((await store.current())?.digest, second.version.digest);

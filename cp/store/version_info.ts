@@ -38,6 +38,7 @@ export function emptyHead(): Head {
     supersedes: [],
     orders: NO_ORDERS,
     trial: null,
+    guardedSince: 0,
     assertions: null,
   };
 }
@@ -208,7 +209,6 @@ export function nextHead(
 ): Head {
   const { takeover, confirmWithinMs } = options;
   const { version, epoch, digest } = info;
-  const { orders, assertions } = head;
   const trial = confirmWithinMs === undefined ? null : {
     version,
     before: head.version,
@@ -216,10 +216,8 @@ export function nextHead(
       .toISOString(),
     withinMs: confirmWithinMs,
   };
-  if (takeover === null) {
-    const { supersedes } = head;
-    return { version, epoch, digest, supersedes, orders, trial, assertions };
-  }
+  const next = { ...head, version, epoch, digest, trial };
+  if (takeover === null) return next;
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
   ];
@@ -228,7 +226,8 @@ export function nextHead(
       `Cannot take over ${supersedes.length} epochs: a store supersedes at most ${MAX_SUPERSEDED}`,
     );
   }
-  return { version, epoch, digest, supersedes, orders, trial, assertions };
+  // Who takes over means what the store holds to be served.
+  return { ...next, supersedes, guardedSince: 0 };
 }
 
 /**

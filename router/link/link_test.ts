@@ -150,6 +150,7 @@ class Router implements AsyncDisposable {
     const { maxConfigBytes = 1024 * 1024, directory, ...rest } = options;
     this.#directory = directory ?? Deno.makeTempDirSync();
     const applier = new Applier({
+      guard: () => null,
       saved: new SavedConfigs(this.#directory),
       maxConfigBytes,
       serve: (config) => {

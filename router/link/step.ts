@@ -606,12 +606,14 @@ class Turn {
 function headOf(
   message: Extract<ToRouter, { type: "config_update" | "config_begin" }>,
 ): PushHead {
-  const { version, epoch, digest, supersedes, traceparent } = message;
+  const { version, epoch, digest, supersedes, guarded_since, traceparent } =
+    message;
   return {
     version,
     epoch,
     digest,
     supersedes,
+    ...(guarded_since === undefined ? {} : { guardedSince: guarded_since }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
 }

@@ -14,6 +14,8 @@ export interface PushHead {
   readonly epoch: string | null;
   readonly digest: string | null;
   readonly supersedes: readonly string[];
+  /** Since which version each step passed the control plane's guard; absent where it does not say. */
+  readonly guardedSince?: number;
   /** The trace that its edit belongs to, where it is traced. */
   readonly traceparent?: string;
 }

@@ -37,9 +37,9 @@ export type ToLink =
 /** Where a thread goes on that takes the place of a lost one. */
 export interface Resume {
   /** What is served; null for nothing, or a bootstrap config. */
-  readonly serving: SavedHead | null;
-  /** The same, where it is not known to be on the disk. */
-  readonly unsaved: NextConfig | null;
+  readonly served: NextConfig | null;
+  /** Whether it is known to be on the disk. */
+  readonly durable: boolean;
 }
 
 /** What the link's thread tells the main thread. */

@@ -216,14 +216,11 @@ export class LinkThread {
   #resume(): Resume {
     const active = this.#options.active();
     if (active === null || active.source === "bootstrap") {
-      return { serving: null, unsaved: null };
+      return { served: null, durable: false };
     }
-    const { version, epoch, digest } = active;
     return {
-      serving: { version, epoch, digest },
-      unsaved: isDurable(active, this.#report.value.saved)
-        ? null
-        : nextConfig(active),
+      served: nextConfig(active),
+      durable: isDurable(active, this.#report.value.saved),
     };
   }
 }

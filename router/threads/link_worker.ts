@@ -10,6 +10,7 @@ import { ConfigRooms } from "../config/config_rooms.ts";
 import { copyPacked, packedBytes } from "../config/packed_config.ts";
 import { firstConfig } from "../first_config.ts";
 import { Link } from "../link/link.ts";
+import { guardProblem } from "../push_guard.ts";
 import { SavedConfigs } from "../saved_config.ts";
 import type { SavedHead } from "../saved_file.ts";
 import type { RouterSettings } from "../settings.ts";
@@ -38,6 +39,8 @@ let applying: Promise<unknown> = Promise.resolve();
 const rooms = new ConfigRooms();
 /** What becomes of the config that was handed over last: whether nobody reads the one before it any more. */
 let served = Promise.withResolvers<boolean>();
+/** What is served, where all threads can read it; null for nothing, or a bootstrap config. */
+let standing: NextConfig | null = null;
 
 surviveErrors();
 scope.onmessage = ({ data: message }) => {
@@ -87,6 +90,11 @@ async function start(
       saved,
       maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
       serve,
+      guard: (push, packed) =>
+        guardProblem(push, packed, {
+          served: standing,
+          share: settings.ROUTER_GUARD_SHARE,
+        }),
     });
     const base = { ...inside, saved, applier };
     if (resume === null) {
@@ -102,7 +110,8 @@ async function start(
       });
     } else {
       await goOn(saved, resume);
-      parts = { ...base, serving: resume.serving };
+      standing = resume.served;
+      parts = { ...base, serving: headOf(resume.served) };
       scope.postMessage({
         type: "started",
         config: null,
@@ -116,10 +125,12 @@ async function start(
 }
 
 /** The config that there is at the start, which no other one was served before. */
-function shared(config: NextConfig): NextConfig {
-  const packed = rooms.put(config.packed);
+function shared(first: NextConfig): NextConfig {
+  const packed = rooms.put(first.packed);
   rooms.served(true);
-  return { ...config, packed };
+  const config = { ...first, packed };
+  standing = config.source === "bootstrap" ? null : config;
+  return config;
 }
 
 /** Nobody died of the config that was read from the disk. */
@@ -135,18 +146,27 @@ function stateDirectory(settings: RouterSettings): string {
 /** Learns what is on the disk, and saves what the lost thread may not have. */
 async function goOn(
   saved: SavedConfigs,
-  { serving, unsaved }: Resume,
+  { served, durable }: Resume,
 ): Promise<void> {
   await saved.read();
   await settled(saved);
-  if (serving === null || unsaved === null || saved.has(serving)) return;
+  const serving = headOf(served);
+  if (served === null || serving === null || durable || saved.has(serving)) {
+    return;
+  }
   // The disk may be what takes its time; the control plane is not to wait for it.
-  const { packed } = unsaved;
+  const { packed } = served;
   // A file cannot be written from shared memory.
   const own = copyPacked(packed, new ArrayBuffer(packedBytes(packed)));
   void saved.save(serving, own).then((durable) => {
     if (durable) savedNow(serving);
   });
+}
+
+function headOf(config: NextConfig | null): SavedHead | null {
+  if (config === null) return null;
+  const { version, epoch, packed } = config;
+  return { version, epoch, digest: packed.digest };
 }
 
 function connect({ id, instance }: ToLink & { type: "connect" }): void {
@@ -184,9 +204,10 @@ function connect({ id, instance }: ToLink & { type: "connect" }): void {
 /** Hands a config over to the threads that serve, and waits until all of them do. */
 async function serve(config: NextConfig): Promise<void> {
   served = Promise.withResolvers();
-  const packed = rooms.put(config.packed);
-  scope.postMessage({ type: "serve", config: { ...config, packed } });
+  const next = { ...config, packed: rooms.put(config.packed) };
+  scope.postMessage({ type: "serve", config: next });
   rooms.served(await served.promise);
+  standing = next;
 }
 
 /** A config has reached the disk after its push was answered. */

@@ -115,6 +115,7 @@ Deno.test("a control plane pushes the vectors' configs, in both forms", async ()
       version,
       digest,
       supersedes: [],
+      guarded_since: 0,
       encoding: "gzip",
     });
     equal(bytes, parts.length);
@@ -122,7 +123,7 @@ Deno.test("a control plane pushes the vectors' configs, in both forms", async ()
     const whole = await pushed(controlPlane.connectUrl, []);
     equal(
       whole.text,
-      `{"type":"config_update","version":${version},"config":${canonical},"epoch":"${epoch}","digest":"${digest}"}`,
+      `{"type":"config_update","version":${version},"config":${canonical},"epoch":"${epoch}","digest":"${digest}","guarded_since":0}`,
       name,
     );
   }

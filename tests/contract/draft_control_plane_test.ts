@@ -108,3 +108,52 @@ Deno.test("a router drops a control plane that talks rubbish, keeps serving, and
   equal(controlPlane.announced.at(-1)!.get("version"), "1");
   equal(controlPlane.announced.at(-1)!.get("id"), "r1");
 });
+
+Deno.test("a config that loses most customers is rejected, unless the control plane says that it is meant", async () => {
+  await using folder = await dataFolder();
+  await using one = startCell("one");
+  await using two = startCell("two");
+  await using controlPlane = new DraftControlPlane();
+  const options = { folder: folder.path, cpUrl: controlPlane.url };
+  const customers = Array.from({ length: 40 }, (_, i) => [`c-${i}`, "two"]);
+  const push = async (
+    version: number,
+    kept: number,
+    guarded?: { guarded_since: number },
+  ) => {
+    controlPlane.send({
+      type: "config_update",
+      version,
+      epoch: "e1",
+      ...guarded,
+      config: {
+        ...configOf([one, two]),
+        default_placement: "one",
+        customer_to_placement: Object.fromEntries(customers.slice(0, kept)),
+      },
+    });
+    for (;;) {
+      const answer = await controlPlane.inbox.next();
+      if (answer.type === "ack") return answer;
+    }
+  };
+  {
+    await using router = await Router.start("r1", options);
+    await until("the router to connect", () => controlPlane.connected === 1);
+    equal((await push(7, 40)).status, "applied");
+    const refused = await push(8, 19);
+    equal(refused.status, "rejected");
+    match(refused.error, /would lose 21 of the 40 customers/);
+    equal((await push(8, 0, { guarded_since: 8 })).status, "rejected");
+    equal((await router.ask("c-39")).placement, "two");
+    equal((await router.status()).version, 7);
+    await router.program.stop();
+  }
+  // What it started from is guarded as what it was pushed.
+  await using router = await Router.start("r1", options);
+  await until("the router to be back", () => controlPlane.connected === 1);
+  equal((await push(9, 19)).status, "rejected");
+  equal((await router.ask("c-39")).placement, "two");
+  equal((await push(9, 0, { guarded_since: 7 })).status, "applied");
+  equal((await router.ask("c-39")).placement, "one");
+});

@@ -51,6 +51,7 @@ class Speaker implements AsyncDisposable {
 /** The link of a router that serves nothing, with all that applies a config. */
 function startLink(url: string, folder: string): Link {
   const applier = new Applier({
+    guard: () => null,
     saved: new SavedConfigs(folder),
     maxConfigBytes: MAX_CONFIG_BYTES,
     serve: (config) => {

@@ -47,7 +47,7 @@ export class PreparedConfigs {
       message: null,
       customers: config.customers.size,
       placements: config.endpoints.size,
-    }, { supersedes: [] });
+    }, { supersedes: [], guardedSince: 0 });
     const frames = this.#form === "update" ? payload.whole() : payload.parts();
     if (frames === null) {
       throw new Error("Cannot push this as one text: no frame is large enough");

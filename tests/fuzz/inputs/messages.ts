@@ -32,6 +32,7 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
     epoch: maybe(epoch),
     digest: maybe(someDigest),
     supersedes: maybe(epochs),
+    guarded_since: maybe((random) => random.once(4) ? 0 : version(random)),
     traceparent: maybe(trace),
   },
   config_begin: {
@@ -39,6 +40,7 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
     epoch,
     digest: someDigest,
     supersedes: maybe(epochs),
+    guarded_since: maybe((random) => random.once(4) ? 0 : version(random)),
     encoding: () => "gzip",
     bytes: (random) => random.pick([1, 3, 10, 1000, 2000, 2 ** 40]),
   },
