@@ -19,11 +19,31 @@ export class CommittedAssertions {
   async of({ assertions: digest }: Head): Promise<Assertions> {
     if (digest === null) return NO_ASSERTIONS;
     if (this.#known?.digest !== digest) {
-      const text = await this.#store.rules(digest);
-      const rules: Rule[] = text === null ? [] : JSON.parse(text);
+      const rules: Rule[] = JSON.parse(await this.#store.rules(digest));
       this.#known = { digest, assertions: new Assertions(rules) };
     }
     return this.#known.assertions;
+  }
+
+  /**
+   * Sets them, once the committed version satisfies them; none at all if there are none.
+   *
+   * @throws {ProblemError} `invalid` if it does not, `too-large` if they cannot be kept.
+   */
+  async set(rules: readonly Rule[]): Promise<void> {
+    const next = new Assertions(rules);
+    try {
+      await this.#store.setAssertions(
+        rules.length === 0 ? null : JSON.stringify(rules),
+        async (current) => {
+          if (current === null) return;
+          await satisfied(next, current.config, "The committed version");
+        },
+      );
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new ProblemError("too-large", `${cause.message}.`, { cause });
+    }
   }
 
   /**
@@ -79,19 +99,7 @@ export function addAssertionCalls(
     answers: { 200: { description: "They hold.", schema: ASSERTIONS } },
     problems: [503],
   }, async ({ body: { rules } }) => {
-    const next = new Assertions(rules);
-    try {
-      await store.setAssertions(
-        rules.length === 0 ? null : JSON.stringify(rules),
-        async (current) => {
-          if (current === null) return;
-          await satisfied(next, current.config, "The committed version");
-        },
-      );
-    } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
-      throw new ProblemError("too-large", `${cause.message}.`, { cause });
-    }
+    await assertions.set(rules);
     return answer({ rules });
   });
 }

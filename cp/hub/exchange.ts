@@ -421,8 +421,8 @@ export class Exchange {
   ): void {
     if (effect.status === "applied") this.#rejections.delete(id, instance);
     else {
-      const { target: { version, epoch }, error } = effect;
-      this.#rejections.add(id, instance, { version, epoch, error });
+      const { target: { version, epoch, digest }, error } = effect;
+      this.#rejections.add(id, instance, { version, epoch, digest, error });
     }
   }
 

@@ -7,7 +7,14 @@ import {
   mayChange,
 } from "./fence.ts";
 import type { Rollout, RolloutGoal, RolloutWatch } from "./fleet.ts";
-import { type OpenSession, TOO_LARGE } from "./session.ts";
+import {
+  type OpenSession,
+  refused,
+  type Rejection,
+  targetOf,
+  TOO_LARGE,
+  type VersionName,
+} from "./session.ts";
 import { parseStatus } from "./view.ts";
 
 /** The version a rollout is about. */
@@ -54,13 +61,22 @@ export function answerOf(
       fence: fenceAnswer({ ...served, oldWork, tells }),
     };
   }
-  if (rejected !== null && covers(rejected)) {
+  if (
+    rejected !== null && covers(rejected) &&
+    !outdated(rejected, targetOf(session))
+  ) {
     return { kind: "rejected", error: rejected.error };
   }
   if (push.kind === "too_large" && covers(push.target)) {
     return { kind: "rejected", error: TOO_LARGE };
   }
   return { kind: "pending" };
+}
+
+/** Whether what was refused is no version any more: the store was set back. */
+function outdated(rejected: Rejection, target: VersionName | null): boolean {
+  return target !== null && rejected.epoch === target.epoch &&
+    rejected.version >= target.version && !refused(rejected, target);
 }
 
 /** How a router of another control plane has answered, as far as its record tells. */

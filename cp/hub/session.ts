@@ -32,9 +32,7 @@ export interface Served {
 }
 
 /** A version a router refused, and why. */
-export interface Rejection {
-  readonly version: number;
-  readonly epoch: string;
+export interface Rejection extends VersionName {
   readonly error: string;
 }
 
@@ -270,13 +268,12 @@ export function serves(served: Served, target: VersionName): boolean {
     served.digest === target.digest;
 }
 
-/** Whether this very version was refused. */
+/** Whether this very version was refused: a store that was set back gives its number to other contents. */
 export function refused(
   rejected: Rejection | null,
   target: VersionName,
 ): rejected is Rejection {
-  return rejected !== null && rejected.version === target.version &&
-    rejected.epoch === target.epoch;
+  return rejected !== null && sameVersion(rejected, target);
 }
 
 /** The version a session's router should be serving; null if that is not known or there is none. */

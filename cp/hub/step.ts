@@ -204,8 +204,8 @@ function acknowledge(session: OpenSession, ack: Ack, now: number): Step {
   const ms = since === null ? null : now - since;
   if (ack.status === "rejected") {
     const error = (ack.error ?? "It gave no reason.").slice(0, MAX_KEPT_ERROR);
-    const { version, epoch } = target;
-    return [{ ...answered, rejected: { version, epoch, error } }, [
+    const { version, epoch, digest } = target;
+    return [{ ...answered, rejected: { version, epoch, digest, error } }, [
       { type: "answered", status: "rejected", target, ms, error },
     ]];
   }

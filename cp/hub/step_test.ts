@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Drained, Draining } from "../../shared/protocol.ts";
+import { answerOf } from "./rollout.ts";
 import {
   type OpenSession,
   openSession,
@@ -212,6 +213,29 @@ Deno.test("step() does not push a rejected version again until asked", () => {
   play.ack(1);
   assert.equal(statusOf(play.open).status, "current");
   assert.equal(play.open.rejected, null);
+});
+
+Deno.test("step() pushes other contents of a rejected version: the store was set back", () => {
+  const play = new Play();
+  play.want(2);
+  play.push();
+  play.ack(2, { status: "rejected" });
+  const { digest } = target(9);
+  const other = { ...target(2), digest };
+  const want = { kind: "push", target: other } as const;
+  assert.deepEqual(play.on({ type: "want", want }), ["enqueue"]);
+  const options = {
+    awaited: { version: 2, epoch: "e" },
+    epoch: "e",
+    tells: false,
+  };
+  assert.equal(answerOf(play.open, options).kind, "pending");
+  play.push();
+  play.ack(2, { status: "rejected" });
+  assert.deepEqual(answerOf(play.open, options), {
+    kind: "rejected",
+    error: "no",
+  });
 });
 
 Deno.test("step() pushes a current version again when asked", () => {

@@ -299,9 +299,8 @@ export class KvStore implements VersionStore {
     });
   }
 
-  async rules(digest: string): Promise<string | null> {
-    const entry = await this.#db.get(rulesKey(digest));
-    return entry.value === null ? null : decodeRecord(entry, RULES_SHAPE).text;
+  async rules(digest: string): Promise<string> {
+    return decodeRecord(await this.#db.get(rulesKey(digest)), RULES_SHAPE).text;
   }
 
   async setAssertions(

@@ -12,6 +12,7 @@ import {
   type Newest,
   type Orders,
   type RouterRecord,
+  StoreDamaged,
   StoreUnavailable,
   type Version,
   type VersionInfo,
@@ -145,8 +146,11 @@ export class MemoryStore implements VersionStore {
     });
   }
 
-  async rules(digest: string): Promise<string | null> {
-    return (await this.#open()).rules.get(digest) ?? null;
+  async rules(digest: string): Promise<string> {
+    const text = (await this.#open()).rules.get(digest);
+    if (text !== undefined) return text;
+    const why = `There are no rules of digest ${digest}`;
+    throw new StoreDamaged(why, digest);
   }
 
   async setAssertions(

@@ -250,8 +250,12 @@ export interface VersionStore {
     attribution: Attribution,
     check?: (current: Version | null, head: Head) => unknown,
   ): Promise<Committed>;
-  /** Rules by their digest, as text; null if there are none of it. */
-  rules(digest: string): Promise<string | null>;
+  /**
+   * Rules by the digest that a head or a version names, as text.
+   *
+   * @throws {StoreDamaged} if they are damaged, or not there.
+   */
+  rules(digest: string): Promise<string>;
   /**
    * Sets the rules that every version has to satisfy, as text; null for none. `check` is run on the version that is
    * committed by then; what it throws ends it and reaches the caller.

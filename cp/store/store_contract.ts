@@ -10,6 +10,7 @@ import {
   NothingBefore,
   OnTrial,
   type RouterRecord,
+  StoreDamaged,
   StoreUnavailable,
   type VersionStore,
 } from "./store.ts";
@@ -264,7 +265,7 @@ export function testStore(
     assert.deepEqual(seen, [1]);
     assert.equal(head.version, 1);
     assert.equal(await store.rules(head.assertions!), "[1]");
-    assert.equal(await store.rules("other"), null);
+    await assert.rejects(store.rules("other"), StoreDamaged);
     const heads: Head[] = [];
     const { version } = await store.commit((current, head) => {
       heads.push(head);

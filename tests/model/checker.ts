@@ -23,6 +23,7 @@ interface Message {
 interface HeardRejection {
   readonly version: number;
   readonly epoch: string;
+  readonly digest: string;
   /** How often the store had been set back by then. */
   readonly rollbacks: number;
 }
@@ -109,7 +110,7 @@ export class Checker {
     const key = this.#instanceOf(connection);
     if (message.status === "rejected") {
       const { rollbacks } = this.#history;
-      this.#rejections.set(key, { version, epoch, rollbacks });
+      this.#rejections.set(key, { version, epoch, digest, rollbacks });
       return;
     }
     this.#rejections.delete(key);
@@ -129,10 +130,10 @@ export class Checker {
 
   /** Whether an instance of a router has rejected a version, and some control plane knows. */
   hasRejected(instance: string, node: Node): boolean {
-    for (const [key, { version, epoch }] of this.#rejections) {
+    for (const [key, { version, epoch, digest }] of this.#rejections) {
       if (
         key.endsWith(` ${instance}`) && version === node.version &&
-        epoch === node.epoch
+        epoch === node.epoch && digest === node.digest
       ) return true;
     }
     return false;
@@ -263,7 +264,7 @@ export class Checker {
     const rejection = this.#rejections.get(this.#instanceOf(connection));
     if (
       rejection !== undefined && rejection.version === push.version &&
-      rejection.epoch === push.epoch &&
+      rejection.epoch === push.epoch && rejection.digest === push.digest &&
       rejection.rollbacks === this.#history.rollbacks
     ) {
       this.#fail(

@@ -1,6 +1,7 @@
 import { Hub } from "../../cp/hub/hub.ts";
 import { fencedMove, type FenceOptions } from "../../cp/api/fenced_move.ts";
 import { newHold, placeHold } from "../../cp/api/holds.ts";
+import { CommittedAssertions } from "../../cp/api/committed_assertions.ts";
 import { ProblemError } from "../../cp/api/problem.ts";
 import type { Rollout, RolloutGoal } from "../../cp/hub/fleet.ts";
 import {
@@ -15,11 +16,12 @@ import {
   type VersionStore,
 } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
+import { rulesDigest } from "../../cp/store/version_info.ts";
 import type { Config } from "../../shared/config.ts";
 import { CustomerMap } from "../../shared/customers.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { Checker } from "./checker.ts";
-import { customersOf, type History, type Node } from "./history.ts";
+import { customersOf, type History, type Node, type Pin } from "./history.ts";
 import type { Traffics } from "./data_plane.ts";
 import type { Place } from "./place.ts";
 import { RemoteCalls } from "./remote_calls.ts";
@@ -72,15 +74,18 @@ export class ControlPlane {
   /** Null until it listens. */
   hub: SimulatedHub | null = null;
   calls: RemoteCalls | null = null;
-  /** Waits for a rollout that have not ended. */
+  /** Waits for a rollout, fenced moves and changes of rules that have not ended. */
   waits = 0;
   /** Fenced moves that came to their end. */
   fenced = 0;
+  /** Rules that were set. */
+  pins = 0;
   /** What the newest wait answered. */
   rollout: Rollout | null = null;
   #newestWait: unknown = null;
   readonly #options: ControlPlaneOptions;
   #store: VersionStore | null = null;
+  #assertions: CommittedAssertions | null = null;
   #lives = 0;
   #stopping = false;
   /** Aborts when it is told to stop. */
@@ -152,7 +157,7 @@ export class ControlPlane {
     this.#attempt(
       (store) =>
         store.commit(
-          assigning(change),
+          assigning(change, this.#assertions!),
           NOBODY,
           confirmWithinMs == null ? {} : { confirmWithinMs },
         ),
@@ -199,6 +204,31 @@ export class ControlPlane {
     });
   }
 
+  /** Makes this the only rule that versions have to satisfy, as `PUT /v1/assertions` does; null: there are none. */
+  pin(pin: Pin | null): void {
+    this.within(async () => {
+      const { history, simulation } = this.#options;
+      const rules = pin === null ? [] : [{
+        name: "pin",
+        customers: pin.customer,
+        placements: pin.placement,
+      }];
+      if (pin !== null) {
+        history.pinned(pin, rulesDigest(JSON.stringify(rules))!);
+      }
+      this.waits++;
+      try {
+        await this.#assertions!.set(rules);
+        if (pin !== null) this.pins++;
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        simulation.trace(`no pin: ${error}`);
+      } finally {
+        this.waits--;
+      }
+    });
+  }
+
   /** Ends a conflict, as `POST /v1/takeover` does. */
   takeover(): void {
     this.#attempt(async (store, hub) => {
@@ -222,6 +252,7 @@ export class ControlPlane {
       });
       const store = variation.store?.(opened) ?? opened;
       this.#store = store;
+      this.#assertions = new CommittedAssertions(store);
       const made: SimulatedHub = new Hub({
         store,
         log: simulation.traced ? tracingLog(simulation) : SILENT,
@@ -299,6 +330,7 @@ export class ControlPlane {
     const { simulation, history, traffics } = this.#options;
     const { customer, placement } = options;
     const { rollbacks } = history;
+    const assertions = this.#assertions!;
     const change = new Map([[customer, placement]]);
     const watched: ReturnType<Traffics["watch"]>[] = [];
     this.waits++;
@@ -312,7 +344,7 @@ export class ControlPlane {
         customers: [customer],
         ...options,
         commit: async (check) => {
-          const edit = assigning(change);
+          const edit = assigning(change, assertions);
           const committed = await store.commit((current, head) => {
             check(current);
             if (watched.length === 0) watched.push(traffics.watch(customer));
@@ -395,7 +427,18 @@ export class ControlPlane {
   ): void {
     node.customers ??= customersOf(version);
     const { simulation } = this.#options;
-    const { parent, customers } = node;
+    const { parent, customers, pin } = node;
+    // A takeover changes nothing, and a version that takes itself back is not held to rules.
+    if (pin !== null && changed && change !== null) {
+      const placement = customers.get(pin.customer) ??
+        EMPTY_CONFIG.defaultPlacement;
+      if (placement !== pin.placement) {
+        simulation.fail(
+          "rules hold",
+          `version ${node.version} has ${pin.customer} in ${placement}, and only ${pin.placement} is allowed`,
+        );
+      }
+    }
     const before = parent === null ? EMPTY : parent.customers;
     const wanted = new Map(changed ? before : customers);
     if (before === null) return;
@@ -419,6 +462,7 @@ export class ControlPlane {
     this.hub = null;
     this.calls = null;
     this.#store = null;
+    this.#assertions = null;
     this.waits = 0;
     this.#options.ended(process);
   }
@@ -427,10 +471,13 @@ export class ControlPlane {
 const EMPTY: ReadonlyMap<string, string> = new Map();
 
 /** The edit that assigns some customers. */
-function assigning(change: Change): Edit {
-  return (current) => {
-    const config = current?.config ?? EMPTY_CONFIG;
-    return { ...config, customers: config.customers.with([...change]) };
+function assigning(change: Change, assertions: CommittedAssertions): Edit {
+  return async (current, head) => {
+    const before = current?.config ?? EMPTY_CONFIG;
+    const customers = before.customers.with([...change]);
+    const config = { ...before, customers };
+    await assertions.check(config, head);
+    return config;
   };
 }
 

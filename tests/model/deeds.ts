@@ -46,6 +46,13 @@ export function act(park: Park, action: Action): void {
     case "hold":
       park.controlPlane(action).hold(action);
       return;
+    case "pin": {
+      const { customer, placement } = action;
+      park.controlPlane(action).pin(
+        placement === null ? null : { customer, placement },
+      );
+      return;
+    }
     case "takeover":
       park.controlPlane(action).takeover();
       return;

@@ -11,6 +11,14 @@ export interface Node {
   readonly parent: Node | null;
   /** Its customers, where they are known. */
   customers: ReadonlyMap<string, string> | null;
+  /** Who had to be where when it was committed; null for nobody. */
+  readonly pin: Pin | null;
+}
+
+/** A rule: a customer may only be in one placement. */
+export interface Pin {
+  readonly customer: string;
+  readonly placement: string;
 }
 
 /** What somebody serves, as far as somebody else was told. */
@@ -39,14 +47,38 @@ export class History {
   readonly #digests = new Map<string, string>();
   /** The newest version, where it waits to be confirmed. */
   #trial: Trial | null = null;
+  /** The rules of the head, by their digest; undefined where that is not known, after the store was set back. */
+  #assertions: string | null | undefined = null;
+  readonly #pins = new Map<string, Pin>();
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
   }
 
   /** The head was changed, and no version committed. */
-  headChanged({ trial }: Head): void {
+  headChanged({ trial, assertions }: Head): void {
     this.#trial = trial;
+    this.#assertions = assertions;
+  }
+
+  /** Whether it is known that there are no rules. */
+  get lawless(): boolean {
+    return this.#assertions === null;
+  }
+
+  /** Somebody is about to make this the rule. */
+  pinned(pin: Pin, digest: string): void {
+    this.#pins.set(digest, pin);
+  }
+
+  #pinOf({ assertions, version }: Head): Pin | null {
+    if (this.#assertions !== undefined && assertions !== this.#assertions) {
+      this.#simulation.fail(
+        "rules stay",
+        `version ${version} was committed under rules ${assertions}, and they were ${this.#assertions}`,
+      );
+    }
+    return assertions === null ? null : this.#pins.get(assertions)!;
   }
 
   /** The head in the database has become this one. */
@@ -67,7 +99,9 @@ export class History {
       supersedes,
       parent: current,
       customers: null,
+      pin: this.#pinOf(head),
     };
+    this.#assertions = head.assertions;
     if (current !== null) {
       const skips = epoch !== current.epoch;
       if (
@@ -102,6 +136,7 @@ export class History {
     this.current = to;
     // It waits, if it does, for what was known then.
     this.#trial = null;
+    this.#assertions = undefined;
     this.rollbacks++;
   }
 

@@ -124,10 +124,11 @@ export class KvPlace implements Place {
     const head = decodeRecord(this.#data.read(HEAD_KEY), HEAD_SHAPE);
     const { current } = this.#history;
     if (head.version === 0) this.#remember(null);
-    // Orders change the head alone.
-    else if (
-      head.version !== current?.version || head.epoch !== current.epoch
+    if (
+      head.version > 0 &&
+      (head.version !== current?.version || head.epoch !== current.epoch)
     ) this.#remember(this.#history.committed(head));
+    // Orders, rules and what is confirmed change the head alone.
     else this.#history.headChanged(head);
     this.#streams.ring();
   }

@@ -74,6 +74,7 @@ Deno.test({
     assert.ok(totals.crashes > 2 * SEEDS, "processes were killed");
     assert.ok(totals.fenced > SEEDS / 10, "customers were moved in fences");
     assert.ok(totals.held > SEEDS / 10, "requests were held");
+    assert.ok(totals.pins > SEEDS / 20, "rules were set");
     assert.ok(SEEDS < 100 || totals.conflicts > 0, "there were conflicts");
   },
 });

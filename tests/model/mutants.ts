@@ -120,6 +120,11 @@ export const MUTANTS: readonly Mutant[] = [
     store: "kv",
   },
   {
+    name: "a control plane that commits whatever the rules are",
+    variation: { store: lawless },
+    breaks: ["rules hold"],
+  },
+  {
     name: "a control plane that forgets rejections",
     variation: { hub: (hub) => announcing(hub, () => ({ instance: null })) },
     breaks: ["rejected is not sent again"],
@@ -422,6 +427,18 @@ function supersedingEverybody(store: VersionStore): VersionStore {
       const { head, version } = await store.newest();
       return { head: { ...head, supersedes: everybody }, version };
     },
+  });
+}
+
+/** Edits are told that there are no rules. */
+function lawless(store: VersionStore): VersionStore {
+  return wrapped<VersionStore>(store, {
+    commit: (edit, attribution, options) =>
+      store.commit(
+        (current, head) => edit(current, { ...head, assertions: null }),
+        attribution,
+        options,
+      ),
   });
 }
 

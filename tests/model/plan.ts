@@ -57,6 +57,13 @@ export type Deed =
     readonly customer: string;
     readonly forMs: number;
   }
+  | {
+    readonly kind: "pin";
+    readonly controlPlane: number;
+    readonly customer: string;
+    /** Where alone the customer may be; null: there are no rules any more. */
+    readonly placement: string | null;
+  }
   | { readonly kind: "takeover"; readonly controlPlane: number }
   | {
     readonly kind: "kill control plane";
@@ -228,6 +235,12 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     controlPlane: random.below(2),
     customer: random.pick(CUSTOMERS),
     forMs: random.pick([50, 3000, 10_000]),
+  })],
+  [15, (random) => ({
+    kind: "pin",
+    controlPlane: random.below(2),
+    customer: random.pick(CUSTOMERS),
+    placement: random.once(2) ? random.pick(PLACEMENTS) : null,
   })],
   [15, (random) => ({ kind: "takeover", controlPlane: random.below(2) })],
   [50, (random) => ({

@@ -193,7 +193,10 @@ const VERY_LAST = new Map([["last", "p2"]]);
 
 /** Does what commits a version. */
 async function change(park: Park, commit: () => void): Promise<void> {
-  const { simulation, history } = park;
+  const { simulation, history, controlPlanes } = park;
+  // A rule that was set on an empty store may refuse every edit.
+  controlPlanes[0]!.pin(null);
+  await simulation.run(REST_MS, () => history.lawless);
   const before = history.current;
   commit();
   if (!await simulation.run(REST_MS, () => history.current !== before)) {

@@ -30,6 +30,7 @@ async function runAll({ from, seeds, store }: Range): Promise<Totals> {
     crashes: 0,
     fenced: 0,
     held: 0,
+    pins: 0,
     milliseconds: 0,
   };
   for (let seed = from; seed < from + seeds; seed++) {

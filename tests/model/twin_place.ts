@@ -88,6 +88,15 @@ export class TwinPlace implements Place {
     return head;
   }
 
+  async setAssertions(
+    ...args: Parameters<VersionStore["setAssertions"]>
+  ): Promise<Head> {
+    const head = await this.#memory.setAssertions(...args);
+    this.#history.headChanged(head);
+    this.streams.ring();
+    return head;
+  }
+
   get trial(): Trial | null {
     return this.#database.head.trial;
   }
@@ -142,6 +151,7 @@ function copyOf(database: MemoryDatabase): MemoryDatabase {
   copy.stamp = database.stamp;
   for (const [key, value] of database.versions) copy.versions.set(key, value);
   for (const [key, value] of database.digests) copy.digests.set(key, value);
+  for (const [key, value] of database.rules) copy.rules.set(key, value);
   for (const [key, value] of database.routers) copy.routers.set(key, value);
   return copy;
 }
@@ -211,16 +221,21 @@ class TwinStore implements VersionStore {
     );
   }
 
-  /** No part of the model has rules. */
-  rules(digest: string): Promise<string | null> {
+  /** Beside the calls: an edit asks for it in the middle of a commit, which is one moment here. */
+  rules(digest: string): Promise<string> {
     return this.#place.memory.rules(digest);
   }
 
-  setAssertions(
-    text: string | null,
-    check: (current: Version | null) => void | Promise<void>,
+  async setAssertions(
+    ...args: Parameters<VersionStore["setAssertions"]>
   ): Promise<Head> {
-    return this.#place.memory.setAssertions(text, check);
+    const head = await this.#call(
+      "set assertions",
+      () => this.#place.setAssertions(...args),
+      { write: true },
+    );
+    for (const alarm of this.#alarms) alarm.ring();
+    return head;
   }
 
   async confirm(version: number): Promise<Head> {

@@ -30,6 +30,8 @@ export interface Seen {
   /** Fenced moves that came to their end, and requests that were held. */
   readonly fenced: number;
   readonly held: number;
+  /** Rules that were set. */
+  readonly pins: number;
   /** Virtual milliseconds. */
   readonly milliseconds: number;
 }
@@ -66,6 +68,7 @@ export async function run(
       crashes: park.crashes,
       fenced: park.controlPlanes.reduce((sum, { fenced }) => sum + fenced, 0),
       held: park.traffics.held,
+      pins: park.controlPlanes.reduce((sum, { pins }) => sum + pins, 0),
       milliseconds: simulation.now,
     },
   };

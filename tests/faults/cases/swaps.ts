@@ -83,7 +83,10 @@ fault("config: 100 swaps in 20 s under full keep-alive load", async (tally) => {
   const cells = [0, 1].map(() =>
     Array.from({ length: CELLS }, (_, i) => stack.use(startCell(i)))
   );
-  await using controlPlane = await ControlPlane.start(folder.path);
+  // Each swap moves everybody.
+  await using controlPlane = await ControlPlane.start(folder.path, {
+    CP_GUARD_SHARE: "100%",
+  });
   const put = async (version: number, query = "") => {
     const { status, body } = await controlPlane.call(
       "PUT",
