@@ -29,7 +29,7 @@ const SHAPE = {
   CP_MAX_CONFIG_BYTES: size().optional(),
   CP_KEEP_VERSIONS: whole(1, 1_000_000).optional(),
   CP_GUARD_SHARE: percent().optional(),
-  CP_GUARD_MIN: whole(0, 1_000_000).optional(),
+  CP_GUARD_MIN: whole(0, 2_000_000).optional(),
   CP_ADMIN_TOKEN: secret().optional(),
   CP_ADMIN_TOKENS_FILE: text().optional(),
   CP_ROUTER_TOKEN: secret().optional(),

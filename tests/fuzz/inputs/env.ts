@@ -57,7 +57,10 @@ export const CONTROL_PLANE: Readonly<Record<string, Values>> = {
   CP_MAX_CONFIG_BYTES: SIZE,
   CP_KEEP_VERSIONS: COUNT,
   CP_GUARD_SHARE: SHARE,
-  CP_GUARD_MIN: COUNT,
+  CP_GUARD_MIN: {
+    right: ["0", "10", "2000000"],
+    wrong: ["-1", "1.0", "1e3", "2000001", "0x10"],
+  },
   CP_ADMIN_TOKEN: SECRET,
   CP_ADMIN_TOKENS_FILE: TEXT,
   CP_ROUTER_TOKEN: SECRET,
