@@ -7,7 +7,7 @@ import {
 } from "../../shared/config.ts";
 import type { Bucket } from "../../shared/customers.ts";
 import { pointer, show } from "../../shared/json.ts";
-import { Turns } from "../store/turns.ts";
+import { inTurns, Turns } from "../store/turns.ts";
 import { placementName } from "./check.ts";
 
 const MAX_RULES = 100;
@@ -94,8 +94,8 @@ export class Assertions {
     config: Config,
   ): Promise<{ list: readonly Problem[]; more: number }> {
     const problems = new Problems();
-    const turns = new Turns();
     if (this.#placed.length > 0) {
+      const turns = new Turns();
       for (const bucket of config.customers.buckets) {
         for (const each of this.#breaksOf(bucket)) addPlaced(problems, each);
         await turns.next();
@@ -111,7 +111,7 @@ export class Assertions {
         !matches(placements, defaultPlacement)
       ) addPlaced(problems, [rule, name, defaultPlacement]);
     }
-    await this.#checkCounts(config, problems, turns);
+    await this.#checkCounts(config, problems);
     return { list: problems.list, more: problems.more };
   }
 
@@ -133,20 +133,14 @@ export class Assertions {
     return breaks;
   }
 
-  async #checkCounts(
-    config: Config,
-    problems: Problems,
-    turns: Turns,
-  ): Promise<void> {
+  async #checkCounts(config: Config, problems: Problems): Promise<void> {
     const counted = this.rules.filter(({ max_customers }) =>
       max_customers !== undefined
     );
     if (counted.length === 0) return;
-    const counting = config.customers.counting();
-    let step = counting.next();
-    for (; !step.done; step = counting.next()) await turns.next();
+    const counts = await inTurns(config.customers.counting());
     for (const { name, placements, max_customers: most } of counted) {
-      for (const [placement, count] of step.value) {
+      for (const [placement, count] of counts) {
         if (count <= most! || !matches(placements, placement)) continue;
         problems.add(
           pointer("/placement_to_endpoint", placement),

@@ -52,7 +52,6 @@ export class CommittedAssertions {
    * @throws {ProblemError} `invalid`, with the rules and the customers.
    */
   async check(config: Config, head: Head): Promise<void> {
-    if (head.assertions === null) return;
     await satisfied(await this.of(head), config, "The edit");
   }
 }

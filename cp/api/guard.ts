@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Config } from "../../shared/config.ts";
 import { show } from "../../shared/json.ts";
 import type { Version } from "../store/store.ts";
-import { Turns } from "../store/turns.ts";
+import { inTurns } from "../store/turns.ts";
 import { ConfigDiff, type DiffSummary } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import { ProblemError } from "./problem.ts";
@@ -72,11 +72,7 @@ async function unreachedIn(
     lost.add(before.defaultPlacement);
   }
   if (lost.size === 0) return [];
-  const turns = new Turns();
-  const counting = after.customers.counting();
-  let step = counting.next();
-  for (; !step.done; step = counting.next()) await turns.next();
-  const counts = step.value;
+  const counts = await inTurns(after.customers.counting());
   return [...lost].filter((placement) =>
     placement !== after.defaultPlacement && !counts.has(placement)
   ).sort();

@@ -6,10 +6,9 @@ import {
   Option,
 } from "commander";
 import { apply, type ApplyOptions } from "./apply_command.ts";
+import { getAssertions, setAssertions } from "./assertion_commands.ts";
 import { Client } from "./client.ts";
-import { errorLine } from "../../shared/errors.ts";
 import { path } from "../ui/page/path.ts";
-import { counted } from "../ui/page/text.ts";
 import { addCompletions } from "./completions.ts";
 import type { ConfigFormat } from "./config_file.ts";
 import { type Context, edit, type EditOptions } from "./edit.ts";
@@ -359,34 +358,14 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
   const assertions = program.command("assertions")
     .description("rules that every version has to satisfy");
   assertions.command("get").description("writes them, fit for set")
-    .action(does(async ({ client, terminal }) => {
-      const answer = await client.call<unknown>("/v1/assertions");
-      terminal.out(JSON.stringify(answer, null, 2));
-      return EXIT.done;
-    }));
+    .action(does(getAssertions));
   assertions.command("set").argument("<file>")
     .description("replaces them by those of a JSON file; - is standard input")
-    .action(does(async ({ client, terminal }, file: string) => {
-      const text = await around.read(file);
-      let body: unknown;
-      try {
-        body = JSON.parse(text);
-      } catch (cause) {
-        throw new CommandError(`${file} is not JSON: ${errorLine(cause)}`, {
-          cause,
-        });
-      }
-      const { rules } = await client.call<{ rules: unknown[] }>(
-        "/v1/assertions",
-        { method: "PUT", body },
-      );
-      terminal.out(
-        `${counted(rules.length, "rule")} ${
-          rules.length === 1 ? "holds" : "hold"
-        } for every version from now on.`,
-      );
-      return EXIT.done;
-    }));
+    .action(
+      does(async (context, name: string) =>
+        setAssertions(context, { name, text: await around.read(name) })
+      ),
+    );
   const placement = program.command("placement")
     .description("makes, changes and removes placements");
   asEdit(placement.command("set").argument("<name>").argument("<endpoint>"))

@@ -184,7 +184,7 @@ export class MemoryStore implements VersionStore {
       database.head = await change(database.head);
       database.stamp++;
       for (const alarm of database.alarms) alarm.ring();
-      return Promise.resolve(database.head);
+      return database.head;
     });
   }
 

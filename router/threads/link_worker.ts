@@ -29,7 +29,6 @@ const scope = workerScope<ToLink, FromLink>();
 interface Parts extends Inside {
   readonly saved: SavedConfigs;
   readonly applier: Applier;
-  readonly serving: SavedHead | null;
 }
 
 let parts: Parts | null = null;
@@ -96,13 +95,12 @@ async function start(
           share: settings.ROUTER_GUARD_SHARE,
         }),
     });
-    const base = { ...inside, saved, applier };
+    parts = { ...inside, saved, applier };
     if (resume === null) {
       const first = await firstConfig(saved, {
         bootstrap: settings.ROUTER_BOOTSTRAP ?? null,
         maxConfigBytes: settings.ROUTER_MAX_CONFIG_BYTES,
       });
-      parts = { ...base, serving: saved.newest };
       scope.postMessage({
         type: "started",
         ...first,
@@ -111,7 +109,6 @@ async function start(
     } else {
       await goOn(saved, resume);
       standing = resume.served;
-      parts = { ...base, serving: headOf(resume.served) };
       scope.postMessage({
         type: "started",
         config: null,
@@ -150,10 +147,9 @@ async function goOn(
 ): Promise<void> {
   await saved.read();
   await settled(saved);
+  if (served === null || durable) return;
   const serving = headOf(served);
-  if (served === null || serving === null || durable || saved.has(serving)) {
-    return;
-  }
+  if (saved.has(serving)) return;
   // The disk may be what takes its time; the control plane is not to wait for it.
   const { packed } = served;
   // A file cannot be written from shared memory.
@@ -163,14 +159,13 @@ async function goOn(
   });
 }
 
-function headOf(config: NextConfig | null): SavedHead | null {
-  if (config === null) return null;
-  const { version, epoch, packed } = config;
+function headOf({ version, epoch, packed }: NextConfig): SavedHead {
   return { version, epoch, digest: packed.digest };
 }
 
 function connect({ id, instance }: ToLink & { type: "connect" }): void {
-  const { settings, saved, applier, serving } = parts!;
+  const { settings, saved, applier } = parts!;
+  const serving = standing === null ? null : headOf(standing);
   link = new Link({
     urls: settings.ROUTER_CP_URL,
     id,
