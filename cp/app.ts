@@ -33,6 +33,7 @@ import {
   notAllowed,
   Routes,
 } from "./api/route.ts";
+import { addRolloutCalls } from "./api/rollouts.ts";
 import { addRouterCalls } from "./api/routers.ts";
 import { API_HEADERS, pageHeaders } from "./api/security_headers.ts";
 import { addTakeoverCalls } from "./api/takeover.ts";
@@ -124,6 +125,7 @@ export function createRoutes(deps: AppDeps): Routes {
   addMoveCalls({ edits, bodies, maxConfigBytes });
   addVersionCalls(routes, { store, fleet, kept, large, edits });
   addAssertionCalls(routes, { store, assertions });
+  addRolloutCalls(routes, { store, fleet });
   addHoldCalls(routes, { store, fleet, stopping });
   addRouterCalls(routes, { store, fleet, large });
   addExplainCalls(routes, { store });

@@ -24,7 +24,8 @@ import type {
 } from "./hub/fleet.ts";
 import type { VersionPropagation } from "./hub/propagation.ts";
 import { MemoryStore } from "./store/memory_store.ts";
-import type { VersionStore } from "./store/store.ts";
+import type { StagedRollout, VersionStore } from "./store/store.ts";
+import type { CanaryView, Candidate } from "./hub/canaries.ts";
 
 /** A fleet that a test sets up and looks at, without connections. */
 export class TestFleet implements Fleet {
@@ -32,6 +33,8 @@ export class TestFleet implements Fleet {
   conflict: ConflictSummary = { count: 0, highestVersion: 0, epochs: [] };
   spreads: VersionPropagation[] = [];
   readonly resent: string[] = [];
+  /** The routers that may be canaries. */
+  able: Candidate[] = [];
   /** How every hold stands. */
   hold: HoldStanding = {
     state: "drained",
@@ -116,6 +119,20 @@ export class TestFleet implements Fleet {
       unknown: [],
       waited_ms: 0,
     });
+  }
+
+  candidates(): Promise<Candidate[]> {
+    return Promise.resolve(this.able);
+  }
+
+  canaries({ canaries }: StagedRollout): Promise<CanaryView[]> {
+    return Promise.resolve(canaries.map(({ id, before }) => ({
+      id,
+      state: "applied",
+      error: null,
+      counted: { requests: 40, errors: 1 },
+      before,
+    })));
   }
 
   holds(): Promise<HoldView[]> {

@@ -312,7 +312,9 @@ class Forwarder {
       life.traffic.inFlight--;
       this.#deps.fence.remove(life);
     }
-    const { accessLogLevel, accessLog, tracing } = this.#deps;
+    const { traffic, accessLogLevel, accessLog, tracing } = this.#deps;
+    traffic.answered++;
+    if (status >= 500 || life.error instanceof UpstreamError) traffic.failed++;
     if (life.span !== null) tracing!.end(life.span, status, life.error);
     if (
       accessLogLevel === "off" ||

@@ -22,6 +22,9 @@ import { surviveErrors } from "./uncaught.ts";
 
 const log = logger("main");
 
+/** How often the link is told what was counted, in milliseconds. */
+const COUNTED_INTERVAL = 1000;
+
 /** What else is read at the start. */
 type FromEnvironment = Pick<DataPlaneOptions, "env" | "tls">;
 
@@ -173,11 +176,16 @@ async function run(
     id,
   });
   link.connect({ id, instance: crypto.randomUUID() });
+  const counting = setInterval(
+    () => link.counted(data.counted()),
+    COUNTED_INTERVAL,
+  );
   const renewal = renewing(settings, tls, data);
 
   await stopSignal();
   stopping = true;
   log.info("stopping", { drain_ms: settings.ROUTER_DRAIN_TIMEOUT });
+  clearInterval(counting);
   await renewal?.stop();
   await data.stop(settings.ROUTER_DRAIN_TIMEOUT);
   await link.stop();

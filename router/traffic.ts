@@ -51,6 +51,9 @@ export class PlacementTraffic {
 export class Traffic {
   /** Requests being worked on. */
   inFlight = 0;
+  /** Requests that are over, and those of them that went wrong: a 5xx, or a failure of the endpoint. */
+  answered = 0;
+  failed = 0;
   /** Client connections open. */
   connections = 0;
   readonly refused: Record<RefusalReason, number> = {

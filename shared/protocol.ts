@@ -135,8 +135,16 @@ export interface Ack {
   readonly durable: boolean | null;
 }
 
-/** The answer to a ping, with what the router serves. */
-export interface Pong {
+/** What a router has counted since it was started. */
+export interface Counted {
+  /** Requests that are over. */
+  readonly requests: number;
+  /** Those of them that were answered with a 5xx, or that the placement's endpoint failed. */
+  readonly errors: number;
+}
+
+/** The answer to a ping, with what the router serves; and what it has counted, where it counts. */
+export interface Pong extends Partial<Counted> {
   readonly type: "pong";
   readonly version: number | null;
   readonly epoch: string | null;
@@ -259,6 +267,7 @@ export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
           type,
           version: fields.whole("version", 0),
           epoch: fields.text("epoch", EPOCH),
+          ...fields.counted(),
         };
       case "drained":
         return {
@@ -453,6 +462,12 @@ class Fields {
   guardedSince(): { readonly guarded_since?: number } {
     const value = this.whole("guarded_since", 0);
     return value === null ? {} : { guarded_since: value };
+  }
+
+  counted(): Partial<Counted> {
+    const requests = this.whole("requests", 0);
+    const errors = this.whole("errors", 0);
+    return requests === null ? {} : { requests, errors: errors ?? 0 };
   }
 
   /** One that is none is ignored, as its standard asks for. */

@@ -78,7 +78,10 @@ Deno.test("the document names the fields that messages are read for, and no othe
           status: "applied",
         }),
       ],
-      ["#### `pong`", fieldsOf(parseToControlPlane, { type: "pong" })],
+      [
+        "#### `pong`",
+        fieldsOf(parseToControlPlane, { type: "pong", requests: 1 }),
+      ],
       [
         "#### `hold`",
         fieldsOf(parseToRouter, {

@@ -12,7 +12,9 @@ import type {
   PLACEMENT,
   PROPAGATION,
   ROLLOUT,
+  ROLLOUT_UNDER_WAY,
   ROUTER,
+  STAGED_ROLLOUT,
   SUMMARY,
   VERSION_INFO,
   VERSION_ROLLOUT,
@@ -28,8 +30,10 @@ export type Hold = z.output<typeof HOLD>;
 export type Placement = z.output<typeof PLACEMENT>;
 export type Propagation = z.output<typeof PROPAGATION>;
 export type Rollout = z.output<typeof ROLLOUT>;
+export type RolloutUnderWay = z.output<typeof ROLLOUT_UNDER_WAY>;
 export type Router = z.output<typeof ROUTER>;
 export type Rule = z.output<typeof RULE>;
+export type StagedRollout = z.output<typeof STAGED_ROLLOUT>;
 export type Summary = z.output<typeof SUMMARY>;
 export type VersionInfo = z.output<typeof VERSION_INFO>;
 export type VersionRollout = z.output<typeof VERSION_ROLLOUT>;

@@ -1,14 +1,19 @@
 import { canonicalLength, canonicalPieces } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
 import { z } from "@hono/zod-openapi";
-import type { Version, VersionInfo, VersionStore } from "../store/store.ts";
+import type {
+  Head,
+  Version,
+  VersionInfo,
+  VersionStore,
+} from "../store/store.ts";
 import type { LargeBodies } from "./bodies/large_bodies.ts";
 import { JSON_PATCH, MERGE_PATCH } from "./bodies/patch_body.ts";
 import type { Edits } from "./edit.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
 import { emptyStore } from "./problem.ts";
 import type { Routes } from "./route.ts";
-import { CONFIG, CURRENT } from "./schemas.ts";
+import { CONFIG, CURRENT, type ROLLOUT_UNDER_WAY } from "./schemas.ts";
 
 /** The types a merge patch may have; it is what plain JSON means. */
 export const MERGE_PATCH_TYPES = [MERGE_PATCH, "application/json"];
@@ -61,7 +66,8 @@ export function addConfigCalls(
       return new Response(null, { status: 304, headers: { etag } });
     }
     const confirm_by = head.trial?.until ?? null;
-    return versionAnswer(version, large, { confirm_by });
+    const rollout = rolloutUnderWay(head);
+    return versionAnswer(version, large, { confirm_by, rollout });
   });
 
   edits.addOfBody({
@@ -101,6 +107,15 @@ function matchesNone(header: string | null, etag: string): boolean {
   );
 }
 
+/** The rollout that a head is in, as the API shows it beside a version. */
+export function rolloutUnderWay(
+  { rollout }: Head,
+): z.input<typeof ROLLOUT_UNDER_WAY> {
+  if (rollout === null) return null;
+  const { version, before, until, canaries } = rollout;
+  return { id: version, before, until, canaries: canaries.map(({ id }) => id) };
+}
+
 /** What is known of a version, as the API shows it. */
 export function versionInfo(version: VersionInfo): {
   version: number;
@@ -128,7 +143,9 @@ export function versionInfo(version: VersionInfo): {
 export function versionAnswer(
   version: Version,
   large: LargeAnswers,
-  more: { confirm_by?: string | null } = {},
+  more: Partial<
+    Pick<z.input<typeof CURRENT>, "confirm_by" | "rollout">
+  > = {},
 ): Response {
   const { config } = version;
   const info = asciiJson({ ...versionInfo(version), ...more }).slice(0, -1);

@@ -5,14 +5,17 @@ import { logger } from "../../shared/log.ts";
 import type { Fleet, Rollout } from "../hub/fleet.ts";
 import type { ApiMetrics } from "../metrics.ts";
 import { canonicalLength } from "../../shared/canonical.ts";
+import { chooseCanaries } from "../hub/canaries.ts";
 import type {
   Attribution,
+  Canary,
   Committed,
   Edit,
   Version,
   VersionStore,
 } from "../store/store.ts";
 import { makeDigests } from "../store/turns.ts";
+import { checkTrial } from "../store/version_info.ts";
 import type { BodyEdit } from "./bodies/body_edits.ts";
 import type { CommittedAssertions } from "./committed_assertions.ts";
 import { ConfigDiff, type DiffSummary } from "./config_diff.ts";
@@ -184,8 +187,9 @@ export class Edits {
       }
       return config;
     };
+    if (plan.commit !== undefined) checkPlain(head);
     if (head.dryRun) {
-      return this.#deps.kept.queue.run(() => this.#dryRun(edit, plan));
+      return this.#deps.kept.queue.run(() => this.#dryRun(edit, plan, head));
     }
     const seen: SeenChange = { before: null, after: null, summary: null };
     const guardedEdit: Edit = async (current, at) => {
@@ -213,9 +217,14 @@ export class Edits {
     return await guarded(current, { config, digest }, this.#deps.guard);
   }
 
-  async #dryRun(edit: Edit, plan: Plan): Promise<Response> {
+  async #dryRun(
+    edit: Edit,
+    plan: Plan,
+    { staged }: EditHead,
+  ): Promise<Response> {
     const { head, version: current } = await this.#deps.store.newest();
     const config = await edit(current, head);
+    if (staged !== null) await this.#canaries(staged);
     await makeDigests(config.customers);
     const digest = configDigest(config);
     const { summary, page } = await diffPage(
@@ -325,8 +334,16 @@ export class Edits {
           "A fenced move waits until all routers serve it; it takes no wait.",
       }]);
     }
+    if (head.staged !== null) {
+      throw badParameters("The query", [{
+        pointer: "canary",
+        detail:
+          "A fenced move goes to all routers at once, or two sides would be served; it takes no canary.",
+      }]);
+    }
     // Told before anybody is held for nothing.
     const newest = await store.newest();
+    checkTrial(newest.head, {}, Infinity);
     await plan.edit(newest.version, newest.head);
     return async () => {
       const { made, fenced, rollout } = await fencedMove({
@@ -348,6 +365,17 @@ export class Edits {
     };
   }
 
+  /** The routers that are to get a version first. */
+  async #canaries(
+    { choice }: NonNullable<EditHead["staged"]>,
+  ): Promise<Canary[]> {
+    return chooseCanaries(
+      choice,
+      await this.#deps.fleet.candidates(),
+      Math.random,
+    );
+  }
+
   /** Commits, and tells of it. */
   async #make(
     plan: Plan,
@@ -359,6 +387,11 @@ export class Edits {
     body: EditAnswer;
   }> {
     const { store, metrics } = this.#deps;
+    const staging = head.staged === null ? null : {
+      canaries: await this.#canaries(head.staged),
+      holdMs: head.staged.holdMs,
+      maxErrors: head.staged.maxErrors,
+    };
     const started = performance.now();
     const committed = await tracedCommit(
       async (trace): Promise<Committed & Partial<TookOver>> => {
@@ -369,9 +402,10 @@ export class Edits {
         };
         return plan.commit === undefined
           ? await store.commit(plan.edit, attribution, {
-            // Who names a version means one that can be read.
+            // Who names a version, or wants it back if need be, means one that can be read.
             replaceDamaged: plan.replaceDamaged === true &&
-              head.ifMatch === null,
+              head.ifMatch === null && staging === null,
+            ...(staging === null ? {} : { staging }),
             ...(head.confirmWithinMs === null
               ? {}
               : { confirmWithinMs: head.confirmWithinMs }),
@@ -417,7 +451,15 @@ export class Edits {
         digest,
         summary,
         ...(changed && head.confirmWithinMs !== null
-          ? { confirm_by: confirmBy(version, head.confirmWithinMs) }
+          ? { confirm_by: laterThan(version, head.confirmWithinMs) }
+          : {}),
+        ...(changed && staging !== null
+          ? {
+            staged: {
+              canaries: staging.canaries.map(({ id }) => id),
+              until: laterThan(version, staging.holdMs),
+            },
+          }
           : {}),
       },
     };
@@ -475,9 +517,24 @@ function editAnswer(body: EditAnswer): Response {
   return answer(body, { headers: { etag: `"${body.version}"` } });
 }
 
-/** Until when a version has to be confirmed. */
-function confirmBy({ createdAt }: Version, withinMs: number): string {
-  return new Date(Date.parse(createdAt) + withinMs).toISOString();
+/** So many milliseconds after a version was committed. */
+function laterThan({ createdAt }: Version, ms: number): string {
+  return new Date(Date.parse(createdAt) + ms).toISOString();
+}
+
+/** A takeover is for all routers, and stays. */
+function checkPlain({ staged, confirmWithinMs }: EditHead): void {
+  const pointer = staged !== null
+    ? "canary"
+    : confirmWithinMs !== null
+    ? "confirm_within"
+    : null;
+  if (pointer === null) return;
+  throw badParameters("The query", [{
+    pointer,
+    detail:
+      `A takeover is for all routers and is not taken back; it takes no ${pointer}.`,
+  }]);
 }
 
 function checkMatch(ifMatch: IfMatch | null, current: Version | null): void {

@@ -1,9 +1,16 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import type { Fleet, FleetEvent } from "../hub/fleet.ts";
-import type { VersionInfo, VersionStore } from "../store/store.ts";
+import type {
+  EndedRollout,
+  Head,
+  StagedRollout,
+  VersionInfo,
+  VersionStore,
+} from "../store/store.ts";
 import { versionInfo } from "./config.ts";
 import { busy } from "./problem.ts";
+import { rolloutEvent } from "./rollouts.ts";
 
 const log = logger("events");
 
@@ -28,6 +35,8 @@ export class EventFeed {
   readonly #encoder = new TextEncoder();
   readonly #clients = new Set<Client>();
   #opening = 0;
+  /** The rollout last told of that is under way. */
+  #rollout: StagedRollout | null = null;
   #listening: { stop(): void; ended: Promise<void> } | null = null;
   #closed = false;
 
@@ -43,7 +52,7 @@ export class EventFeed {
 
   /**
    * A stream of events. It begins with the current version or, behind `lastVersion`, with the versions
-   * committed since.
+   * committed since; then it tells of a rollout that is under way.
    *
    * @throws {ProblemError} `unavailable` if there are too many streams, or the feed is closed.
    */
@@ -54,7 +63,9 @@ export class EventFeed {
     }
     this.#opening++;
     let begin: VersionInfo[];
+    let rollout: StagedRollout | null;
     try {
+      ({ rollout } = await this.#store.head());
       begin = await this.#store.list({
         limit: lastVersion === null ? 1 : MAX_REPLAY,
       });
@@ -74,6 +85,8 @@ export class EventFeed {
         this.#clients.add(client);
         this.#send(client, this.#encoder.encode("retry: 2000\n\n"));
         this.#tellVersions(client, begin);
+        if (rollout !== null) this.#send(client, this.#rolloutEvent(rollout));
+        if (this.#listening === null) this.#rollout = rollout;
         this.#listening ??= this.#listen();
       },
       cancel: () => this.#drop(client),
@@ -110,6 +123,7 @@ export class EventFeed {
     try {
       for await (const head of this.#store.watch(signal)) {
         if (head.version === 0) continue;
+        await this.#tellRollout(head);
         const versions = await this.#store.list({ limit: MAX_REPLAY });
         for (const client of [...this.#clients]) {
           this.#tellVersions(client, versions);
@@ -139,6 +153,27 @@ export class EventFeed {
         ),
       );
     }
+  }
+
+  /** Tells of a rollout that has begun, or ended, since the last head. */
+  async #tellRollout({ rollout }: Head): Promise<void> {
+    const before = this.#rollout;
+    if (
+      before?.version === rollout?.version &&
+      before?.startedAt === rollout?.startedAt
+    ) return;
+    this.#rollout = rollout;
+    if (before !== null) {
+      const ended = await this.#store.rollout(before.version);
+      if (ended !== null) this.#sendAll(this.#rolloutEvent(ended));
+    }
+    if (rollout !== null) this.#sendAll(this.#rolloutEvent(rollout));
+  }
+
+  #rolloutEvent(rollout: StagedRollout | EndedRollout): Uint8Array {
+    return this.#encoder.encode(
+      `event: rollout\ndata: ${JSON.stringify(rolloutEvent(rollout))}\n\n`,
+    );
   }
 
   #tellRouter(event: FleetEvent): void {

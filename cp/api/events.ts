@@ -12,7 +12,7 @@ export function addEventCalls(
     path: "/v1/events",
     summary: "Server-sent events",
     description:
-      "`version`: a version was committed, the current one first; its id is the version, and with Last-Event-ID what came after that is told again. `router`: one connected, applied, rejected, has not answered, cannot take the config, is in conflict, is draining or drained of what its version would send elsewhere, or is gone.",
+      "`version`: a version was committed, the current one first; its id is the version, and with Last-Event-ID what came after that is told again. `rollout`: a staged rollout began, was promoted, halted or aborted. `router`: one connected, applied, rejected, has not answered, cannot take the config, is in conflict, is draining or drained of what its version would send elsewhere, or is gone.",
     query: z.strictObject({}),
     endless: true,
     headers: z.object({ "last-event-id": z.string().optional() }),

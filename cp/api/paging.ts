@@ -33,6 +33,7 @@ const CURSORS = {
   customers: /^/,
   placements: /^/,
   versions: /^[1-9][0-9]{0,14}$/,
+  rollouts: /^[1-9][0-9]{0,14}$/,
   diff: /^[12]/,
 };
 type List = keyof typeof CURSORS;

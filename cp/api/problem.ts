@@ -4,6 +4,7 @@ import {
   problemDocument,
   type ProblemKind,
 } from "../../shared/errors.ts";
+import { NoCanaries } from "../hub/canaries.ts";
 import { HEAD_KEY, keyText } from "../store/keys.ts";
 import { StoreReplaced } from "../store/open_files.ts";
 import {
@@ -11,8 +12,10 @@ import {
   EmptyStore,
   NothingBefore,
   OnTrial,
+  RolloutUnderWay,
   StoreDamaged,
   StoreUnavailable,
+  TooManyCanaries,
 } from "../store/store.ts";
 
 /** What an answer of each kind is sent as. */
@@ -139,10 +142,28 @@ export function toProblem(error: unknown): ProblemError {
       { cause: error },
     );
   }
+  if (error instanceof RolloutUnderWay) {
+    const { rollout } = error;
+    const version = rollout?.version ?? 0;
+    return new ProblemError(
+      "conflict",
+      rollout === null
+        ? `${error.message}.`
+        : `${error.message}. POST /v1/rollouts/${version}/promote gives version ${version} to all routers, POST /v1/rollouts/${version}/abort takes it back; nothing was changed.`,
+      { cause: error },
+    );
+  }
+  if (error instanceof NoCanaries || error instanceof TooManyCanaries) {
+    return new ProblemError(
+      "conflict",
+      `These routers cannot get it first: ${error.message}. Nothing was changed.`,
+      { cause: error },
+    );
+  }
   if (error instanceof NothingBefore) {
     return new ProblemError(
       "conflict",
-      `It cannot be taken back if it is not confirmed: ${error.message}. Leave confirm_within out; nothing was changed.`,
+      `It could not be taken back: ${error.message}. Leave confirm_within, or canary, out; nothing was changed.`,
       { cause: error },
     );
   }

@@ -4,10 +4,11 @@ import { isRouterId } from "../../shared/protocol.ts";
 import type { Fleet, RouterView } from "../hub/fleet.ts";
 import type { VersionStore } from "../store/store.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
+import { rolloutUnderWay } from "./config.ts";
 import { PAGING } from "./paging.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
-import { PROPAGATION, ROUTER } from "./schemas.ts";
+import { PROPAGATION, ROLLOUT_UNDER_WAY, ROUTER } from "./schemas.ts";
 
 const PATH = "/v1/routers/{id}";
 const ID = z.object({
@@ -42,6 +43,7 @@ export function addRouterCalls(
             description:
               "Until when that version has to be confirmed, or what was before returns; null where it needs not be.",
           }),
+          rollout: ROLLOUT_UNDER_WAY,
           routers: z.array(ROUTER),
         }).openapi("RouterList"),
       },
@@ -50,10 +52,16 @@ export function addRouterCalls(
   }, async () => {
     const routers = await fleet.routers();
     // What the statuses were judged by.
-    const { version, epoch, trial } = fleet.standing?.head ??
-      await store.head();
-    const confirm_by = trial?.until ?? null;
-    const text = `${asciiJson({ version, epoch, confirm_by, routers })}\n`;
+    const head = fleet.standing?.head ?? await store.head();
+    const text = `${
+      asciiJson({
+        version: head.version,
+        epoch: head.epoch,
+        confirm_by: head.trial?.until ?? null,
+        rollout: rolloutUnderWay(head),
+        routers,
+      })
+    }\n`;
     return large.answer([text], { bytes: text.length });
   });
 

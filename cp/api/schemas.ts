@@ -33,6 +33,17 @@ export const VERSION = z.strictObject({
   config: CONFIG,
 }).openapi("Version");
 
+/** The rollout under way, where only its version matters. */
+export const ROLLOUT_UNDER_WAY = z.strictObject({
+  id: z.int(),
+  before: z.int(),
+  until: time(),
+  canaries: z.array(z.string()),
+}).nullable().openapi({
+  description:
+    "Where that version is for canaries only: all others are to serve the one before. Null otherwise.",
+});
+
 /** The committed config, which may be on trial. */
 export const CURRENT = z.strictObject({
   ...VERSION_INFO.shape,
@@ -40,6 +51,7 @@ export const CURRENT = z.strictObject({
     description:
       "Until when it has to be confirmed, or what was before returns; null where it needs not be.",
   }),
+  rollout: ROLLOUT_UNDER_WAY,
   config: CONFIG,
 }).openapi("CurrentConfig");
 
@@ -134,6 +146,63 @@ export const ROLLOUT = z.strictObject({
   waited_ms: z.number(),
 }).openapi("Rollout");
 
+const COUNTED = z.strictObject({
+  requests: z.int(),
+  errors: z.int().openapi({
+    description:
+      "Those of them that were answered with a 5xx, or that the endpoint failed.",
+  }),
+}).nullable();
+
+export const STAGED_ROLLOUT = z.strictObject({
+  id: z.int().openapi({ description: "The version that is rolled out." }),
+  before: z.int().openapi({ description: "The version of all others." }),
+  state: z.enum(["under_way", "promoted", "halted", "aborted"]).openapi({
+    description:
+      "promoted: all routers get it. halted: a canary did badly, and what was before is committed again. aborted: somebody took it back.",
+  }),
+  started_at: time(),
+  until: time().openapi({
+    description: "When it is promoted, if nothing speaks against it.",
+  }),
+  author: z.string().nullable(),
+  max_errors: z.number().openapi({
+    description: "By how much a canary's share of errors may rise, 0 to 1.",
+  }),
+  ended_at: time().nullable(),
+  ended_by: z.string().nullable().openapi({
+    description: "Null where it ended by itself, or who it was did not say.",
+  }),
+  reason: z.string().nullable().openapi({
+    description: "Why it was taken back.",
+  }),
+  taken_back_by: z.int().nullable().openapi({
+    description: "The version that has the contents of before again.",
+  }),
+  canaries: z.array(z.strictObject({
+    id: z.string(),
+    state: z.enum([
+      "pending",
+      "applied",
+      "rejected",
+      "conflict",
+      "restarted",
+      "gone",
+      "lost",
+    ]).nullable().openapi({
+      description: "Null once the rollout is over.",
+    }),
+    error: z.string().nullable(),
+    counted: COUNTED.openapi({
+      description:
+        "Its requests since it was chosen, of the last minute at most; null where it does not count, or the rollout is over.",
+    }),
+    before: COUNTED.openapi({
+      description: "Those of the minute before it was chosen.",
+    }),
+  })),
+}).openapi("StagedRollout");
+
 export const HOLD_BODY = z.strictObject({
   for: spanOfTime().openapi({
     type: "string",
@@ -189,6 +258,13 @@ export const EDIT_ANSWER = z.strictObject({
   confirm_by: time().optional().openapi({
     description:
       "With confirm_within: until when it has to be confirmed, or what was before returns.",
+  }),
+  staged: z.strictObject({
+    canaries: z.array(z.string()),
+    until: time(),
+  }).optional().openapi({
+    description:
+      "With canary: who gets it first, and when it is promoted if nothing speaks against it; GET /v1/rollouts/{version} tells how it goes.",
   }),
   fenced: z.strictObject({
     proven: z.boolean().openapi({

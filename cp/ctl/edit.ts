@@ -31,6 +31,12 @@ export interface EditOptions {
   readonly confirm?: string;
   /** Takes it back unless it is confirmed within this time. */
   readonly confirmWithin?: string;
+  /** Which routers get it first. */
+  readonly canary?: string;
+  /** With `canary`: how long it has to do well there. */
+  readonly hold?: string;
+  /** With `canary`: by how much their share of errors may rise. */
+  readonly maxErrors?: string;
   /** Commits only if this is the committed version. */
   readonly ifVersion?: number;
 }
@@ -62,6 +68,9 @@ export async function sendEdit(
         dry_run: options.dryRun ? "true" : undefined,
         confirm: options.dryRun ? undefined : options.confirm,
         confirm_within: options.confirmWithin,
+        canary: options.canary,
+        hold: options.hold,
+        max_errors: options.maxErrors,
         wait: goal,
         timeout: goal === undefined ? undefined : options.timeout,
         cut_streams: goal === "drained" ? options.cutStreams : undefined,
@@ -138,6 +147,21 @@ export function tellEdit(
       terminal,
       "yellow",
       `It is taken back in ${span(left)} unless you say: confirm ${version}`,
+    ));
+  }
+  if (answer.staged !== undefined && !json) {
+    const { canaries, until } = answer.staged;
+    const left = (Date.parse(until) - Date.now()) / 1000;
+    terminal.out(styled(
+      terminal,
+      "yellow",
+      `It is for ${canaries.slice(0, MAX_NAMES).join(", ")}${
+        canaries.length > MAX_NAMES
+          ? ` and ${canaries.length - MAX_NAMES} more`
+          : ""
+      } only, and for all in ${
+        span(left)
+      } if it does well there: rollouts ${version} tells how it goes`,
     ));
   }
   if (rollout === undefined) return EXIT.done;

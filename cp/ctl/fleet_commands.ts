@@ -1,4 +1,9 @@
-import type { Router, VersionInfo, VersionRollout } from "../api/answers.ts";
+import type {
+  RolloutUnderWay,
+  Router,
+  VersionInfo,
+  VersionRollout,
+} from "../api/answers.ts";
 import { path } from "../ui/page/path.ts";
 import { count, counted, span } from "../ui/page/text.ts";
 import {
@@ -17,6 +22,7 @@ import { type Style, styled, type Terminal } from "./terminal.ts";
 interface FleetList {
   readonly version: number;
   readonly epoch: string;
+  readonly rollout: RolloutUnderWay;
   readonly routers: Router[];
 }
 
@@ -79,7 +85,7 @@ async function showStatus(
 
 function writeHead(
   terminal: Terminal,
-  { version, routers }: FleetList,
+  { version, rollout, routers }: FleetList,
   newest: VersionInfo | undefined,
 ): void {
   terminal.out(
@@ -87,6 +93,17 @@ function writeHead(
       ? "Nothing is committed yet."
       : `Version ${version}, ${age(newest.created_at)} ago${by(newest)}`,
   );
+  if (rollout !== null) {
+    terminal.out(styled(
+      terminal,
+      "yellow",
+      `It is for ${
+        counted(rollout.canaries.length, "canary", "canaries")
+      } only; all others stay on version ${rollout.before}. For all in ${
+        span((Date.parse(rollout.until) - Date.now()) / 1000)
+      }.`,
+    ));
+  }
   if (routers.length === 0) {
     terminal.out("No router has ever connected.");
     return;

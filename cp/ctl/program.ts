@@ -15,6 +15,7 @@ import { type Context, edit, type EditOptions } from "./edit.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";
 import { hold, holds, release } from "./hold_commands.ts";
 import { rollout, status, type StatusOptions } from "./fleet_commands.ts";
+import { endRollout, rollouts } from "./rollout_commands.ts";
 import {
   diff,
   events,
@@ -202,6 +203,13 @@ function addReading(program: Command, does: Does, around: Surroundings): void {
       "how far a version has come, and what still runs on what was before",
     )
     .action(does((context, version?: number) => rollout(context, version)));
+  program.command("rollouts").addArgument(
+    new Argument("[version]", "only this one").argParser(version),
+  )
+    .description(
+      "versions that some routers got first, and how the canaries of one under way do",
+    )
+    .action(does((context, version?: number) => rollouts(context, version)));
   program.command("holds")
     .description("the customers that are held, and how each router stands")
     .action(does((context) => holds(context)));
@@ -338,6 +346,22 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
       does((context, version: number) =>
         decide(context, version, { keep: false })
       ),
+    );
+  program.command("promote").addArgument(
+    new Argument("<version>").argParser(version),
+  )
+    .description("gives a version that canaries serve to all routers, at once")
+    .action(
+      does((context, version: number) =>
+        endRollout(context, version, "promote")
+      ),
+    );
+  program.command("abort").addArgument(
+    new Argument("<version>").argParser(version),
+  )
+    .description("takes a version that canaries serve back, at once")
+    .action(
+      does((context, version: number) => endRollout(context, version, "abort")),
     );
   program.command("hold").argument("<customer>")
     .description(
@@ -508,6 +532,18 @@ function asEdit(command: Command): Command {
     .option(
       "--confirm-within <time>",
       "take it back unless it is confirmed by then",
+    )
+    .option(
+      "--canary <routers>",
+      "only for these routers at first: how many, a share (10%), or id:a,b",
+    )
+    .option(
+      "--hold <time>",
+      "with --canary: how long it has to do well there (30s)",
+    )
+    .option(
+      "--max-errors <share>",
+      "with --canary: by how much their share of errors may rise (1%)",
     )
     .option("--if-version <n>", "only if this version is committed", version);
 }

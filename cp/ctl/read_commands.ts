@@ -5,10 +5,11 @@ import type {
   Diff,
   Placement,
   Router,
+  StagedRollout,
   VersionInfo,
 } from "../api/answers.ts";
 import { summaryText } from "../ui/page/summary.ts";
-import { count, moment } from "../ui/page/text.ts";
+import { count, moment, rolloutText } from "../ui/page/text.ts";
 import { Client } from "./client.ts";
 import { path } from "../ui/page/path.ts";
 import { type ConfigFormat, formatOf, writeConfigFile } from "./config_file.ts";
@@ -327,9 +328,16 @@ function eventLine(
       author === null ? "" : ` by ${author}`
     }${message === null ? "" : `: ${message}`}`;
   }
+  if (name === "rollout") {
+    const rollout = JSON.parse(data) as StagedRollout;
+    const text = rolloutText(rollout, Date.now());
+    return `${time} ${
+      rollout.state === "halted" ? styled(terminal, "red", text) : text
+    }`;
+  }
   if (name !== "router") return `${time} ${name} ${data}`;
   const { kind, router } = JSON.parse(data) as { kind: string; router: Router };
-  const bad = !["connected", "applied", "gone"].includes(kind);
+  const bad = !["connected", "applied", "drained", "gone"].includes(kind);
   const text = `router ${router.id}: ${kind.replaceAll("_", " ")}${
     router.version === null ? "" : `, serves version ${router.version}`
   }${router.error === null ? "" : `: ${router.error}`}`;

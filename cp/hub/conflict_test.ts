@@ -11,6 +11,7 @@ const HEAD: Head = {
   supersedes: ["e0", "e1"],
   orders: { holds: [], cuts: [] },
   trial: null,
+  rollout: null,
   guardedSince: 0,
   assertions: null,
 };
@@ -114,6 +115,7 @@ Deno.test("judge() finds any version in conflict with an empty store", () => {
     supersedes: [],
     orders: { holds: [], cuts: [] },
     trial: null,
+    rollout: null,
     guardedSince: 0,
     assertions: null,
   };
@@ -131,6 +133,7 @@ Deno.test("judge() ends a conflict after the takeover the log names", () => {
     supersedes: ["e0", "e1", "e2", "x"],
     orders: { holds: [], cuts: [] },
     trial: null,
+    rollout: null,
     guardedSince: 0,
     assertions: null,
   };

@@ -1,11 +1,15 @@
 import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
+import type { Counted } from "../../shared/protocol.ts";
+import type { Candidate } from "./canaries.ts";
+import type { CanaryStanding } from "./canary_watch.ts";
 import { type Connection, stateOf } from "./connection.ts";
+import { countedSince, COUNTS_MS } from "./counts.ts";
 import type { ConflictSummary, RouterStatus, RouterView } from "./fleet.ts";
 import { type HoldAnswer, holdAnswer } from "./orders.ts";
 import { type Answer, answerOf, type Awaited } from "./rollout.ts";
-import type { OpenSession } from "./session.ts";
-import type { Source } from "./source.ts";
+import { type OpenSession, statusOf } from "./session.ts";
+import { offerTo, type Source } from "./source.ts";
 import { recordOf, viewOf } from "./view.ts";
 
 /** The routers connected here, by id, and how they are shown. */
@@ -79,9 +83,14 @@ export class Directory {
 
   /** How a connected router is shown. */
   view(connection: Connection): RouterView {
+    const { standing } = this.#source;
+    const { id } = connection;
+    const { served } = stateOf(connection);
     return viewOf(connection, {
       clock: this.#clock,
-      head: this.#source.standing?.head ?? null,
+      target: standing === null
+        ? null
+        : offerTo(standing, { id, served }).target ?? standing.head,
       controlPlane: this.controlPlane,
       duplicate: (this.#byId.get(connection.id)?.size ?? 0) > 1,
     });
@@ -95,13 +104,55 @@ export class Directory {
     const newest = this.withId(id).at(-1);
     if (newest === undefined) return null;
     const view = this.view(newest);
+    const state = stateOf(newest);
     return recordOf(view, {
-      about: aboutOf(view.status, stateOf(newest)),
-      oldWork: stateOf(newest).oldWork,
-      holds: stateOf(newest).holds,
+      about: aboutOf(view.status, state),
+      oldWork: state.oldWork,
+      holds: state.holds,
+      ...this.#countsOf(state),
       controlPlane: this.controlPlane,
       liveUntil,
     });
+  }
+
+  /** The routers that may be canaries: those with an id of their own. */
+  *candidates(): Generator<Candidate> {
+    for (const [id, connections] of this.#byId) {
+      const connection = [...connections].at(-1)!;
+      if (!connection.named) continue;
+      const state = stateOf(connection);
+      const { counted, lastMinute } = this.#countsOf(state);
+      yield {
+        id,
+        instance: connection.instance,
+        counted,
+        before: lastMinute,
+        current: statusOf(state).status === "current",
+        counts: connection.features.includes("counts"),
+      };
+    }
+  }
+
+  /** How the connections with the id of a canary stand to what it gets first. */
+  canary(id: string, awaited: Awaited): CanaryStanding[] {
+    const answers = this.answers(id, awaited);
+    return this.withId(id).map((connection, index) => ({
+      instance: connection.instance,
+      answer: answers[index]!,
+      counts: stateOf(connection).counts,
+    }));
+  }
+
+  #countsOf(
+    { counts }: OpenSession,
+  ): { counted: Counted | null; lastMinute: Counted | null } {
+    const newest = counts.at(-1);
+    if (newest === undefined) return { counted: null, lastMinute: null };
+    const { requests, errors } = newest;
+    return {
+      counted: { requests, errors },
+      lastMinute: countedSince(counts, this.#clock.now() - COUNTS_MS),
+    };
   }
 
   /** How the connections with this id have answered for a version. */

@@ -34,7 +34,7 @@ import {
   type SessionEvent,
   type SessionRules,
 } from "./session.ts";
-import type { Source, Standing } from "./source.ts";
+import { type Offer, offerTo, type Source, type Standing } from "./source.ts";
 import type { HubStats } from "./stats.ts";
 import { step } from "./step.ts";
 import { goneView, recordOf } from "./view.ts";
@@ -97,7 +97,6 @@ export class Exchange {
   readonly #traces = PushTraces.open();
   /** Closed from here, but the peer has not answered. */
   readonly #closing = new Set<Connection>();
-  #ping = encode({ type: "ping", version: null, epoch: null });
   #cancelSweep: (() => void) | null = null;
   #ended = false;
   #allClosed: (() => void) | null = null;
@@ -126,10 +125,16 @@ export class Exchange {
 
   /** The store has a new head, or what is known of it has changed. */
   changed(standing: Standing): void {
-    const { version, epoch } = standing.head;
-    this.#ping = encode({ type: "ping", version, epoch });
-    this.#rejections.retain(standing.target);
+    const targets = [standing.target, standing.stable?.target ?? null];
+    this.#rejections.retain(targets.filter((target) => target !== null));
     this.#judgement.judgeAll();
+  }
+
+  /** Asks the routers with this id for a pong. */
+  ping(id: string): void {
+    for (const connection of this.#directory.withId(id)) {
+      this.#sendPing(connection);
+    }
   }
 
   /** Pushes again to all connections with this id that may be pushed to; answers how many. */
@@ -378,10 +383,24 @@ export class Exchange {
     }
   }
 
-  #sendPing({ socket }: Connection): void {
+  #sendPing(connection: Connection): void {
+    const { socket } = connection;
     if (socket.bufferedAmount > MAX_BUFFERED_FOR_PING) {
       this.#stats.skippedPings++;
-    } else socket.send(this.#ping);
+      return;
+    }
+    const { standing } = this.#source;
+    const { version, epoch } = this.#offerTo(connection)?.target ??
+      standing?.head ?? { version: null, epoch: null };
+    socket.send(encode({ type: "ping", version, epoch }));
+  }
+
+  #offerTo(connection: Connection): Offer | null {
+    const { standing } = this.#source;
+    const { served } = stateOf(connection);
+    return standing === null
+      ? null
+      : offerTo(standing, { id: connection.id, served });
   }
 
   /** The session ends itself. */
@@ -440,10 +459,12 @@ export class Exchange {
   /** A push has its turn: what to send, or null where it cannot be sent. */
   #begin(connection: Connection): Frames | null {
     const now = this.#clock.now();
-    const payload = this.#source.standing?.payload ?? null;
-    if (stateOf(connection).push.kind !== "waiting" || payload === null) {
-      return null;
-    }
+    const offer = this.#offerTo(connection);
+    if (
+      stateOf(connection).push.kind !== "waiting" || offer === null ||
+      offer.version === null || offer.payload === null
+    ) return null;
+    const { version, payload } = offer;
     let frames: Frames | null;
     try {
       frames = connection.parts ? payload.parts() : payload.whole();
@@ -468,7 +489,7 @@ export class Exchange {
       ? Math.floor(frames.text.length / MIN_FRAME_RATE / 1000) * 1000
       : 0;
     this.dispatch(connection, { type: "begun", now, graceMs });
-    this.#traces?.begun(connection, this.#source.standing!.version!);
+    this.#traces?.begun(connection, version);
     this.#stats.pushes++;
     return frames;
   }
@@ -500,6 +521,8 @@ export class Exchange {
           about: null,
           oldWork: null,
           holds: [],
+          counted: null,
+          lastMinute: null,
           controlPlane: this.#directory.controlPlane,
           liveUntil: gone.gone_since!,
         });

@@ -1,4 +1,5 @@
-import type { Head, Version } from "../store/store.ts";
+import type { Head, StagedRollout, Version } from "../store/store.ts";
+import type { CanaryView, Candidate } from "./canaries.ts";
 import type { UnknownReason } from "./fence.ts";
 import type { VersionPropagation } from "./propagation.ts";
 
@@ -192,6 +193,10 @@ export interface Fleet {
   follow(): RolloutWatch;
   /** How far a version, or a newer one, has come by now, and how far its routers are drained. */
   rollout(version: Pick<Version, "version" | "epoch">): Promise<Rollout>;
+  /** The routers that may be canaries: those that are connected, here or to other control planes of the store. */
+  candidates(): Promise<Candidate[]>;
+  /** How the canaries of a rollout do that is under way. */
+  canaries(rollout: StagedRollout): Promise<CanaryView[]>;
   /** The holds whose time is not over, and how they stand. */
   holds(): Promise<HoldView[]>;
   /** Waits until `enough` says so of how a hold stands, or the time is up; answers how it stands then. */

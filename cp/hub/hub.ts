@@ -1,6 +1,8 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import { atMost, type Clock, systemClock } from "../../shared/clock.ts";
-import type { RouterRecord } from "../store/store.ts";
+import type { RouterRecord, StagedRollout } from "../store/store.ts";
+import type { CanaryView, Candidate } from "./canaries.ts";
+import { CanaryWatch } from "./canary_watch.ts";
 import type { Admission } from "./connection.ts";
 import { Directory } from "./directory.ts";
 import { Exchange } from "./exchange.ts";
@@ -35,7 +37,7 @@ import { Propagation, type VersionPropagation } from "./propagation.ts";
 import { Reverter } from "./reverter.ts";
 import { Roster } from "./roster.ts";
 import { SESSION_RULES } from "./session.ts";
-import { Source, type Standing } from "./source.ts";
+import { isCanary, Source, type Standing } from "./source.ts";
 import { HubStats, registerHub } from "./stats.ts";
 import { parseStatus, viewOfRecord } from "./view.ts";
 
@@ -57,6 +59,8 @@ export class Hub implements Fleet {
   readonly #exchange: Exchange;
   readonly #orders: OrderSender;
   readonly #reverter: Reverter;
+  readonly #canaryWatch: CanaryWatch;
+  #rollout: number | null = null;
   readonly #holdWatches = new Set<HoldWatch>();
   readonly #refusals: Refusals;
   readonly #followers = new Set<RolloutFollower>();
@@ -86,10 +90,11 @@ export class Hub implements Fleet {
       store,
       log,
       clock,
-      changed: (standing) => this.#exchange.changed(standing),
-      ordered: ({ orders, trial }) => {
+      changed: (standing) => this.#changed(standing),
+      ordered: ({ orders, trial, rollout }) => {
         this.#orders.changed(orders);
         this.#reverter.changed(trial);
+        this.#canaryWatch.changed(rollout);
       },
       wanted: () => this.#directory.all.size > 0,
     });
@@ -132,6 +137,21 @@ export class Hub implements Fleet {
       isLive: (id) => this.#directory.hasId(id),
     });
     this.#reverter = new Reverter({ store, log, clock });
+    this.#canaryWatch = new CanaryWatch({
+      store,
+      log,
+      clock,
+      source: {
+        here: (id, rollout) =>
+          this.#directory.canary(id, this.#awaited(rollout)),
+        elsewhere: async () => (await this.#others()).elsewhere,
+        answerElsewhere: (record, rollout) => {
+          const awaited = this.#awaited(rollout);
+          return answerOfRecord(record, { awaited, epoch: awaited.epoch });
+        },
+        ping: (id) => this.#exchange.ping(id),
+      },
+    });
     this.#orders = new OrderSender({
       clock,
       connections: this.#directory.all,
@@ -195,8 +215,10 @@ export class Hub implements Fleet {
         pushes: () => this.#pacer.counts,
         closing: () => this.#exchange.closing,
         rosterFailures: () => this.#roster.failures,
-        onTrial: () => this.#source.standing?.head.trial === null ? 0 : 1,
+        onTrial: () => this.#source.standing?.head.trial ? 1 : 0,
         reverts: () => this.#reverter.reverts,
+        rollingOut: () => this.#source.standing?.head.rollout ? 1 : 0,
+        rollouts: () => this.#canaryWatch.stats,
       },
     });
   }
@@ -282,6 +304,11 @@ export class Hub implements Fleet {
       ids: () => this.#directory.ids(),
       answers: (id, awaited) => this.#directory.answers(id, awaited),
       others: () => this.#others(),
+      concerns: (id, { version }) => {
+        const rollout = this.#source.standing?.head.rollout ?? null;
+        return rollout === null || version < rollout.version ||
+          isCanary(rollout, id);
+      },
       answerElsewhere: (record, awaited) =>
         answerOfRecord(record, {
           awaited,
@@ -302,6 +329,27 @@ export class Hub implements Fleet {
     } finally {
       follower.end();
     }
+  }
+
+  async candidates(): Promise<Candidate[]> {
+    const here = [...this.#directory.candidates()];
+    const { elsewhere } = await this.#others();
+    const others = elsewhere.filter(({ id }) => !this.#directory.hasId(id));
+    return [
+      ...here,
+      ...others.map((record) => ({
+        id: record.id,
+        instance: record.instance,
+        counted: record.counted,
+        before: record.lastMinute,
+        current: parseStatus(record.status).status === "current",
+        counts: record.features.includes("counts"),
+      })),
+    ];
+  }
+
+  canaries(rollout: StagedRollout): Promise<CanaryView[]> {
+    return this.#canaryWatch.views(rollout);
   }
 
   async holds(): Promise<HoldView[]> {
@@ -328,6 +376,19 @@ export class Hub implements Fleet {
 
   refresh(): Promise<boolean> {
     return this.#source.refresh();
+  }
+
+  #changed(standing: Standing): void {
+    this.#exchange.changed(standing);
+    const rollout = standing.head.rollout?.version ?? null;
+    if (rollout === this.#rollout) return;
+    this.#rollout = rollout;
+    for (const follower of this.#followers) follower.lookAgain();
+  }
+
+  /** What the canaries of a rollout are to serve. */
+  #awaited({ version }: StagedRollout): Awaited {
+    return { version, epoch: this.#source.standing?.head.epoch ?? "" };
   }
 
   #holdSource(): HoldSource {
@@ -369,6 +430,7 @@ export class Hub implements Fleet {
         this.#source.stop(),
         this.#roster.stop(),
         this.#reverter.stop(),
+        this.#canaryWatch.stop(),
       ]),
       this.#clock,
     );
@@ -381,6 +443,7 @@ export class Hub implements Fleet {
   #notice(id: string): void {
     for (const follower of this.#followers) follower.notice(id);
     for (const watch of this.#holdWatches) watch.notice();
+    this.#canaryWatch.notice(id);
   }
 }
 

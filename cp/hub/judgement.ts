@@ -2,7 +2,7 @@ import type { Logger } from "../../shared/log.ts";
 import { holdsBlank, judge } from "./conflict.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import { sameVersion, type Want } from "./session.ts";
-import type { Source, Standing } from "./source.ts";
+import { offerTo, type Source, type Standing } from "./source.ts";
 
 const HELD_BLANK =
   "It serves no version, and more routers are in conflict with this store than follow it: until that ends it is not pushed to.";
@@ -236,9 +236,11 @@ export class Judgement {
     if (!sameWant(before, want)) this.#want(connection, want);
   }
 
-  #wantOf({ verdict }: Connection, standing: Standing | null): Want {
+  #wantOf(connection: Connection, standing: Standing | null): Want {
+    const { id, verdict } = connection;
     if (standing === null || verdict === null) return { kind: "undecided" };
-    const { target, damage } = standing;
+    const { served } = stateOf(connection);
+    const { target, damage } = offerTo(standing, { id, served });
     if (verdict.kind === "conflict") {
       return { kind: "conflict", target, reason: verdict.reason };
     }

@@ -40,6 +40,16 @@ export class Payload {
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
   }
 
+  /** Whether it is what {@linkcode Payload} would make of these. */
+  isOf(version: Version, { supersedes, guardedSince }: PushedHead): boolean {
+    const own = this.#head;
+    return this.#version.version === version.version &&
+      this.#version.epoch === version.epoch &&
+      this.#version.digest === version.digest &&
+      own.supersedes.length === supersedes.length &&
+      own.guardedSince === guardedSince;
+  }
+
   /** Makes the parts ahead, without keeping others waiting, where there are so many customers that these would. */
   async prepare(): Promise<void> {
     const { customers } = this.#version;

@@ -5,7 +5,7 @@ const MAX_KEPT = 20_000;
 
 /**
  * What instances of routers refused, so that they are not pushed the same again when they come back.
- * Only a rejection of the committed version matters, so the others go with each new one.
+ * Only a rejection of what routers should be serving matters, so the others go with each new one.
  */
 export class Rejections {
   readonly #kept = new Map<string, Rejection>();
@@ -31,10 +31,10 @@ export class Rejections {
     this.#kept.delete(key(id, instance));
   }
 
-  /** Forgets what is about other versions than the committed one. */
-  retain(target: VersionName | null): void {
+  /** Forgets what is about other versions than these. */
+  retain(targets: readonly VersionName[]): void {
     for (const [key, rejection] of this.#kept) {
-      if (target === null || !refused(rejection, target)) {
+      if (!targets.some((target) => refused(rejection, target))) {
         this.#kept.delete(key);
       }
     }

@@ -121,6 +121,8 @@ export interface RolloutSource {
   answers(id: string, awaited: Awaited): readonly Answer[];
   /** The roster's routers that are not connected here. */
   others(): Promise<OtherRouters>;
+  /** Whether a router is to serve a version by now: a version may be for some routers first. */
+  concerns(id: string, awaited: Awaited): boolean;
   /** The answer of such a router. */
   answerElsewhere(record: RouterRecord, awaited: Awaited): Answer;
 }
@@ -154,6 +156,11 @@ export class RolloutFollower implements RolloutWatch {
   notice(id: string): void {
     this.#followed.add(id);
     for (const waiter of this.#waiters) waiter.notice(id);
+  }
+
+  /** Whom versions concern has changed. */
+  lookAgain(): void {
+    for (const waiter of this.#waiters) waiter.lookAgain();
   }
 
   async wait(
@@ -273,6 +280,10 @@ class Waiter {
     this.#check();
   }
 
+  lookAgain(): void {
+    if (this.#begun) this.begin();
+  }
+
   /** What the roster lists of routers that are not connected here. */
   see({ elsewhere, gone, complete }: OtherRouters): void {
     this.#complete = complete;
@@ -298,6 +309,7 @@ class Waiter {
     const gone: string[] = [];
     const conflict: string[] = [];
     for (const id of [...this.#ids()].sort()) {
+      if (!this.#concerned(id)) continue;
       const answers = this.#answers(id);
       if (answers.length === 0) {
         gone.push(id);
@@ -347,12 +359,19 @@ class Waiter {
     return record ? [this.#source.answerElsewhere(record, this.#awaited)] : [];
   }
 
+  /** Nothing is drained before all serve the version; to be applied is asked of those who are to serve it. */
+  #concerned(id: string): boolean {
+    return this.#goal === "drained" ||
+      this.#source.concerns(id, this.#awaited);
+  }
+
   #look(id: string): void {
-    const pending = this.#answers(id).some((answer) =>
-      answer.kind === "pending" ||
-      (this.#goal === "drained" && answer.kind === "applied" &&
-        mayChange(answer.fence))
-    );
+    const pending = this.#concerned(id) &&
+      this.#answers(id).some((answer) =>
+        answer.kind === "pending" ||
+        (this.#goal === "drained" && answer.kind === "applied" &&
+          mayChange(answer.fence))
+      );
     if (pending) this.#open.add(id);
     else this.#open.delete(id);
   }

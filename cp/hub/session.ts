@@ -1,5 +1,6 @@
 import type { Parsed, ToControlPlane } from "../../shared/protocol.ts";
 import type { HoldState, OldWork } from "../store/store.ts";
+import type { CountSample } from "./counts.ts";
 import type { RouterStatus } from "./fleet.ts";
 
 /**
@@ -139,6 +140,8 @@ export interface OpenSession {
   readonly pingedAt: number;
   /** Null before the first pong. */
   readonly pongAt: number | null;
+  /** What it told of its requests within the last minute. */
+  readonly counts: readonly CountSample[];
   /** What it told last of its old work; null before it did. */
   readonly oldWork: OldWork | null;
   /** What it told last of each hold. */
@@ -249,6 +252,7 @@ export function openSession(
     heardAt: now,
     pingedAt: now,
     pongAt: null,
+    counts: [],
     oldWork: null,
     holds: [],
     allowance: rules.burst,

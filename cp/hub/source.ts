@@ -1,6 +1,7 @@
 import type { Logger } from "../../shared/log.ts";
 import {
   type Head,
+  type StagedRollout,
   StoreDamaged,
   type Version,
   type VersionStore,
@@ -8,19 +9,42 @@ import {
 import type { Clock } from "../../shared/clock.ts";
 import type { Recorded } from "./conflict.ts";
 import { Payload } from "./payload.ts";
-import type { Target } from "./session.ts";
+import type { Served, Target } from "./session.ts";
 
-/** What the store says, as this process last read it. */
-export interface Standing {
-  readonly head: Head;
-  /** The committed version; null while the store is empty or what it holds cannot be trusted. */
+/** A version that routers should be serving. */
+export interface Offer {
+  /** Null while the store is empty or what it holds cannot be trusted. */
   readonly version: Version | null;
   /** Why nothing is pushed although there is a version; null otherwise. */
   readonly damage: string | null;
-  /** What the routers should be serving; null while the store is empty. */
+  /** Its name, also where it cannot be trusted; null while the store is empty. */
   readonly target: Target | null;
   /** The forms of a push; null where `version` is. */
   readonly payload: Payload | null;
+}
+
+/** What the store says, as this process last read it; offers the committed version. */
+export interface Standing extends Offer {
+  readonly head: Head;
+  /** While the committed version is for canaries only, what all others are offered; null otherwise. */
+  readonly stable: Offer | null;
+}
+
+/** What a router is offered. One that serves the committed version already never goes back. */
+export function offerTo(
+  standing: Standing,
+  { id, served }: { id: string; served: Pick<Served, "version" | "epoch"> },
+): Offer {
+  const { head, stable } = standing;
+  if (stable === null || isCanary(head.rollout, id)) return standing;
+  return served.version === head.version && served.epoch === head.epoch
+    ? standing
+    : stable;
+}
+
+/** Whether a router is one of those that get the version of a rollout first. */
+export function isCanary(rollout: StagedRollout | null, id: string): boolean {
+  return rollout?.canaries.some((canary) => canary.id === id) ?? false;
 }
 
 /** Retries after a failed read: doubling from the first to the last of these. */
@@ -46,14 +70,14 @@ export class Source {
   #queued: Promise<boolean> | null = null;
   #cancelRetry: (() => void) | null = null;
   #retryMs = RETRY_MS;
-  /** The orders and the trial last told of, as text. */
+  /** The orders, the trial and the rollout last told of, as text. */
   #orders: string | null = null;
   #failing = false;
   #watching: Promise<void> | null = null;
 
   /**
-   * `changed` is called with each new standing, and `ordered` with a head of other orders or another trial, never from within a call to the source; `wanted` tells whether there
-   * is anybody to push to.
+   * `changed` is called with each new standing, and `ordered` with a head of other orders, another trial or another
+   * rollout, never from within a call to the source; `wanted` tells whether there is anybody to push to.
    */
   constructor(options: {
     store: VersionStore;
@@ -187,14 +211,48 @@ export class Source {
         return this.#settle(null);
       }
       const recorded = await this.#readPrevious();
-      const next = this.#stand(head, { version, damage: null });
-      if (this.#wanted()) await next.payload?.prepare();
+      const stable = await this.#readStable(head);
+      const next = this.#stand(head, { version, damage: null, stable });
+      if (this.#wanted()) {
+        await next.stable?.payload?.prepare();
+        await next.payload?.prepare();
+      }
       return this.#settle(next, recorded);
     } catch (error) {
       if (error instanceof StoreDamaged) return await this.#readDamaged(error);
       this.#fail("the store cannot be read; trying again", error);
       return false;
     }
+  }
+
+  /** What all but canaries are offered while there are canaries; null where there are none. */
+  async #readStable(head: Head): Promise<Offer | null> {
+    const { rollout, epoch } = head;
+    if (rollout === null) return null;
+    const standing = this.#standing;
+    const known = [standing?.version, standing?.stable?.version].find((each) =>
+      each?.version === rollout.before && each.epoch === epoch
+    );
+    let damage: string | null = null;
+    const version = known ??
+      await this.#store.get(rollout.before).catch((error) => {
+        if (!(error instanceof StoreDamaged)) throw error;
+        damage =
+          `Version ${rollout.before} is not pushed: the store is damaged at ${error.key}. ${error.message}`;
+        return null;
+      });
+    if (version !== null) return this.#offer(head, version);
+    damage ??=
+      `Version ${rollout.before} is not pushed: it is not kept any more.`;
+    const recorded = await this.#store.digestOf(rollout.before);
+    const digest = recorded?.digest ?? "";
+    const target = {
+      version: rollout.before,
+      epoch,
+      digest,
+      committedAt: this.#clock.now(),
+    };
+    return { version, damage, target, payload: null };
   }
 
   /** What the store keeps by now of the version that most routers serve: they are about to be judged anew. */
@@ -249,6 +307,7 @@ export class Source {
       this.#become(
         this.#stand(head, {
           version: null,
+          stable: null,
           damage:
             `Nothing is pushed: the store is damaged at ${error.key}. ${error.message}`,
         }),
@@ -279,13 +338,16 @@ export class Source {
 
   #stand(
     head: Head,
-    { version, damage }: Pick<Standing, "version" | "damage">,
+    { version, damage, stable }: Pick<
+      Standing,
+      "version" | "damage" | "stable"
+    >,
   ): Standing {
+    if (version !== null) {
+      return { head, stable, ...this.#offer(head, version) };
+    }
     const { digest } = head;
-    const age = version === null
-      ? 0
-      : this.#clock.wall() - Date.parse(version.createdAt);
-    const committedAt = this.#clock.now() - Math.max(0, age);
+    const committedAt = this.#clock.now();
     return {
       head,
       version,
@@ -293,7 +355,31 @@ export class Source {
       target: digest === null
         ? null
         : { version: head.version, epoch: head.epoch, digest, committedAt },
-      payload: version === null ? null : new Payload(version, head),
+      payload: null,
+      stable,
+    };
+  }
+
+  /** A sound version as it is offered; what was made of it for a push is used again. */
+  #offer(head: Head, version: Version): Offer {
+    const before = this.#standing;
+    const payload =
+      [before?.payload, before?.stable?.payload].find((each) =>
+        each?.isOf(version, head)
+      ) ?? new Payload(version, head);
+    const { epoch, digest } = version;
+    // To most routers it is new from now on.
+    const promoted = head.rollout === null &&
+      before?.head.rollout?.version === version.version;
+    const age = promoted
+      ? 0
+      : this.#clock.wall() - Date.parse(version.createdAt);
+    const committedAt = this.#clock.now() - Math.max(0, age);
+    return {
+      version,
+      damage: null,
+      target: { version: version.version, epoch, digest, committedAt },
+      payload,
     };
   }
 
@@ -307,13 +393,18 @@ export class Source {
     if (head.digest !== null) {
       this.#remember(head.version, { epoch: head.epoch, digest: head.digest });
     }
-    this.#order(head);
+    const stable = standing.stable?.version;
+    if (stable) {
+      const { epoch, digest } = stable;
+      this.#remember(stable.version, { epoch, digest });
+    }
     this.#standing = standing;
+    this.#order(head);
     if (!this.#ended.signal.aborted) this.#changed(standing);
   }
 
   #order(head: Head): void {
-    const text = JSON.stringify([head.orders, head.trial]);
+    const text = JSON.stringify([head.orders, head.trial, head.rollout]);
     if (text === this.#orders) return;
     this.#orders = text;
     if (!this.#ended.signal.aborted) this.#ordered(head);
@@ -323,5 +414,6 @@ export class Source {
 function sameHead(a: Head, b: Head): boolean {
   return a.version === b.version && a.epoch === b.epoch &&
     a.digest === b.digest && a.supersedes.length === b.supersedes.length &&
-    a.guardedSince === b.guardedSince;
+    a.guardedSince === b.guardedSince &&
+    a.rollout?.version === b.rollout?.version;
 }

@@ -4,6 +4,8 @@ import {
   SECONDS_BOUNDS,
 } from "../../shared/metrics.ts";
 
+import type { CanaryStats } from "./canary_watch.ts";
+
 /** Why connections are refused or closed by this side. */
 export const CLOSE_CAUSES = [
   "malformed",
@@ -59,6 +61,10 @@ export interface HubGauges {
   onTrial(): number;
   /** Versions taken back because they were not confirmed. */
   reverts(): number;
+  /** 1 while the committed version is for canaries only. */
+  rollingOut(): number;
+  /** Rollouts that this process has ended, by how. */
+  rollouts(): CanaryStats;
 }
 
 /** Shows a hub's numbers under the names of SPEC section 8, and more of the same kind. */
@@ -175,6 +181,18 @@ export function registerHub(
     name: "signalbox_cp_reverts_total",
     help: "Versions that were not confirmed in time and were taken back.",
   }, () => gauges.reverts());
+  metrics.gauge({
+    name: "signalbox_cp_rollout_under_way",
+    help: "1 while the committed version is for canaries only.",
+  }, () => gauges.rollingOut());
+  metrics.counter({
+    name: "signalbox_cp_rollouts_total",
+    help: "Staged rollouts that ended by themselves, by how.",
+  }, () =>
+    Object.entries(gauges.rollouts()).map(([outcome, value]) => ({
+      labels: { outcome },
+      value,
+    })));
   metrics.counter({
     name: "signalbox_cp_roster_failures_total",
     help: "Writes of the roster that failed and were tried again.",

@@ -6,6 +6,7 @@ import type {
   Pong,
   ToControlPlane,
 } from "../../shared/protocol.ts";
+import { withSample } from "./counts.ts";
 import { oldWorkOf } from "./fence.ts";
 import {
   type OpenSession,
@@ -171,7 +172,10 @@ function understand(
     case "ack":
       return acknowledge(session, message, now);
     case "pong":
-      return pong({ ...session, pongAt: now }, message);
+      return pong(
+        { ...session, pongAt: now, ...counts(session, message, now) },
+        message,
+      );
     case "drained":
     case "draining":
       return fence(session, message);
@@ -266,6 +270,16 @@ function repeatedAck(session: OpenSession, ack: Ack): Step {
       durable !== null && durable !== served.durable
     ? [{ ...session, served: { ...served, durable } }, [{ type: "saved" }]]
     : [session, []];
+}
+
+function counts(
+  session: OpenSession,
+  { requests, errors = 0 }: Pong,
+  at: number,
+): Pick<OpenSession, "counts"> {
+  return requests === undefined ? session : {
+    counts: withSample(session.counts, { at, requests, errors }),
+  };
 }
 
 /** A pong tells a version, never a digest: what it tells of anew has yet to be proven by an ack. */

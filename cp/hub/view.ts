@@ -1,21 +1,23 @@
-import type { Head, HoldState, OldWork, RouterRecord } from "../store/store.ts";
+import type { Counted } from "../../shared/protocol.ts";
+import type { HoldState, OldWork, RouterRecord } from "../store/store.ts";
 import { type Clock, timeText } from "../../shared/clock.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import { shownOldWork } from "./fence.ts";
 import type { RouterStatus, RouterView } from "./fleet.ts";
-import { type OpenSession, statusOf } from "./session.ts";
+import { type OpenSession, statusOf, type VersionName } from "./session.ts";
 
 /** How a router that is connected here is shown. */
 export function viewOf(
   connection: Connection,
   context: {
     clock: Clock;
-    head: Head | null;
+    /** What it should be serving; null where that is not known. */
+    target: Pick<VersionName, "version" | "epoch"> | null;
     controlPlane: string;
     duplicate: boolean;
   },
 ): RouterView {
-  const { clock, head } = context;
+  const { clock, target } = context;
   const state = stateOf(connection);
   const { version, epoch, digest, durable, appliedAt } = state.served;
   const { status, error } = statusOf(state);
@@ -35,7 +37,7 @@ export function viewOf(
     old_work: workOf(state),
     status,
     error,
-    lag: lagOf(state, { head, now: clock.now() }),
+    lag: lagOf(state, { target, now: clock.now() }),
     last_pong: state.pongAt === null ? null : timeText(clock, state.pongAt),
     features: connection.features,
     control_plane: connection.named ? context.controlPlane : "",
@@ -52,11 +54,16 @@ function workOf({ served, oldWork }: OpenSession): RouterView["old_work"] {
 /** How far a router is behind; null where versions cannot be compared. */
 function lagOf(
   state: OpenSession,
-  { head, now }: { head: Head | null; now: number },
+  { target, now }: {
+    target: Pick<VersionName, "version" | "epoch"> | null;
+    now: number;
+  },
 ): RouterView["lag"] {
   const { version, epoch } = state.served;
-  if (head === null || version === null || epoch !== head.epoch) return null;
-  const versions = head.version - version;
+  if (target === null || version === null || epoch !== target.epoch) {
+    return null;
+  }
+  const versions = target.version - version;
   if (versions < 0) return null;
   const since = state.behindSince;
   const seconds = since === null ? 0 : Math.max(0, (now - since) / 1000);
@@ -115,6 +122,8 @@ export function recordOf(
     liveUntil: string;
     oldWork: OldWork | null;
     holds: readonly HoldState[];
+    counted: Counted | null;
+    lastMinute: Counted | null;
   },
 ): RouterRecord {
   const { about } = options;
@@ -136,6 +145,8 @@ export function recordOf(
     appliedAt: view.applied_at,
     oldWork: options.oldWork,
     holds: options.holds,
+    counted: options.counted,
+    lastMinute: options.lastMinute,
     features: view.features,
     status,
     error: view.error,

@@ -10,6 +10,7 @@ import {
   HOLD_KEY,
   infoKey,
   manifestKey,
+  rolloutKey,
   rulesKey,
   SWEPT_KEY,
 } from "./keys.ts";
@@ -35,9 +36,11 @@ import {
   checkAttribution,
   checkTrial,
   confirmedHead,
+  haltedBy,
   nextHead,
   nextInfo,
   orderedHead,
+  promoted,
   rulesDigest,
   type Takeover,
 } from "./version_info.ts";
@@ -81,6 +84,12 @@ interface Request {
   /** Chunks that earlier tries have committed; they are there for as long as `swept` is the same. */
   written: ReadonlySet<string>;
   swept: string | null;
+}
+
+/** Another head, and what is written with it. */
+interface Change {
+  readonly head: Head;
+  readonly others?: readonly (readonly [Deno.KvKey, Uint8Array])[];
 }
 
 /** What a try is made of: the newest version, and `swept` from before any chunk was written. */
@@ -134,14 +143,29 @@ export class Committer {
   /** Changes what routers are to do beside; see {@linkcode VersionStore.changeOrders}. */
   changeOrders(change: (now: Orders, head: Head) => Orders): Promise<Head> {
     return this.#queue.run(() =>
-      this.#changeHead((head) => orderedHead(head, change, Date.now()))
+      this.#changeHead((head) => ({
+        head: orderedHead(head, change, Date.now()),
+      }))
     );
   }
 
   /** Keeps a version that waits to be confirmed; see {@linkcode VersionStore.confirm}. */
   confirm(version: number): Promise<Head> {
     return this.#queue.run(() =>
-      this.#changeHead((head) => confirmedHead(head, version))
+      this.#changeHead((head) => ({ head: confirmedHead(head, version) }))
+    );
+  }
+
+  /** Gives a version that canaries serve to all; see {@linkcode VersionStore.promote}. */
+  promote(version: number, by: string | null): Promise<Head> {
+    return this.#queue.run(() =>
+      this.#changeHead((head) => {
+        const { head: next, ended } = promoted(head, version, by);
+        return {
+          head: next,
+          others: [[rolloutKey(version), encodeRecord(ended)]],
+        };
+      })
     );
   }
 
@@ -156,15 +180,19 @@ export class Committer {
         // The version of that very head; one that was committed meanwhile makes the change fail, and be tried again.
         const known = await this.#options.newest.load(entry);
         if (known !== null) await check(known.version);
-        return { ...head, assertions: digest };
-      }, text === null ? [] : [[rulesKey(digest!), encodeRecord({ text })]])
+        return {
+          head: { ...head, assertions: digest },
+          others: text === null
+            ? []
+            : [[rulesKey(digest!), encodeRecord({ text })]],
+        };
+      })
     );
   }
 
-  /** Changes the head, and no version; writes `others` with it. */
+  /** Changes the head, and no version. */
   async #changeHead(
-    change: (head: Head, entry: Entry) => Head | Promise<Head>,
-    others: readonly (readonly [Deno.KvKey, Uint8Array])[] = [],
+    change: (head: Head, entry: Entry) => Change | Promise<Change>,
   ): Promise<Head> {
     const { db, newest, signal } = this.#options;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -172,7 +200,10 @@ export class Committer {
         throw new StoreUnavailable("Cannot change the head: the store closes");
       }
       const entry = await db.get(HEAD_KEY);
-      const head = await change(decodeRecord(entry, HEAD_SHAPE), entry);
+      const { head, others = [] } = await change(
+        decodeRecord(entry, HEAD_SHAPE),
+        entry,
+      );
       const operation = db.atomic().check(entry)
         .set(HEAD_KEY, encodeRecord(head));
       for (const [key, value] of others) operation.set(key, value);
@@ -249,7 +280,7 @@ export class Committer {
     const next = {
       head: nextHead(head, info, {
         takeover: request.takeover,
-        confirmWithinMs: request.options.confirmWithinMs,
+        commit: request.options,
       }),
       version: Object.freeze({ ...info, config }),
     };
@@ -285,6 +316,7 @@ export class Committer {
     });
     const manifest = await writeChunks(config, known, writer);
     request.written = writer.written;
+    const halted = haltedBy(known.head, info, request.options);
     const values: readonly (readonly [Deno.KvKey, Uint8Array])[] = [
       [manifestKey(info.version), manifest.encode()],
       [infoKey(info.version), encodeRecord(info)],
@@ -292,6 +324,9 @@ export class Committer {
         digestKey(info.version),
         encodeRecord({ epoch: info.epoch, digest: info.digest }),
       ],
+      ...(halted === null
+        ? []
+        : [[rolloutKey(halted.version), encodeRecord(halted)] as const]),
       [HEAD_KEY, encodeRecord(next.head)],
     ];
     const operation = writer.rest()

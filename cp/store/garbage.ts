@@ -11,6 +11,7 @@ import {
   infoKey,
   MANIFEST_PREFIX,
   manifestKey,
+  rolloutKey,
   SWEPT_KEY,
 } from "./keys.ts";
 import { ID_BYTES, Manifest } from "./manifest.ts";
@@ -149,7 +150,8 @@ export class Garbage {
       const [version, next] = this.#kept as [number, number, ...number[]];
       await this.#addCandidates(version, next);
       await db.commit(
-        db.atomic().delete(infoKey(version)).delete(manifestKey(version)),
+        db.atomic().delete(infoKey(version)).delete(manifestKey(version))
+          .delete(rolloutKey(version)),
         manifestKey(version),
       );
       this.#kept.shift();

@@ -17,6 +17,7 @@ export const MANIFEST_PREFIX: Deno.KvKey = [ROOT, "manifest"];
 export const DIGEST_PREFIX: Deno.KvKey = [ROOT, "digest"];
 export const CHUNK_PREFIX: Deno.KvKey = [ROOT, "chunk"];
 export const ROUTER_PREFIX: Deno.KvKey = [ROOT, "router"];
+export const ROLLOUT_PREFIX: Deno.KvKey = [ROOT, "rollout"];
 
 /** Rules that versions have to satisfy, by their digest. */
 export function rulesKey(digest: string): Deno.KvKey {
@@ -36,6 +37,11 @@ export function manifestKey(version: number): Deno.KvKey {
 /** Epoch and digest of a version, kept for ever. */
 export function digestKey(version: number): Deno.KvKey {
   return [...DIGEST_PREFIX, version];
+}
+
+/** How the staged rollout of a version ended. */
+export function rolloutKey(version: number): Deno.KvKey {
+  return [...ROLLOUT_PREFIX, version];
 }
 
 /** One value of a chunk; `id` is the 36 bytes of a {@linkcode ChunkRef}. */

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { Logger } from "../../shared/log.ts";
 import { assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
@@ -9,7 +10,8 @@ import {
   digestKey,
   HEAD_KEY,
   INFO_PREFIX,
-  infoKey,
+  ROLLOUT_PREFIX,
+  rolloutKey,
   ROOT_PREFIX,
   rulesKey,
   STORE_KEY,
@@ -21,6 +23,7 @@ import {
   encodeRecord,
   HEAD_SHAPE,
   INFO_SHAPE,
+  ROLLOUT_SHAPE,
   RULES_SHAPE,
   STORE_SHAPE,
 } from "./records.ts";
@@ -31,6 +34,7 @@ import {
   type CommitOptions,
   type Committed,
   type Edit,
+  type EndedRollout,
   type Head,
   type Newest as NewestVersion,
   type Orders,
@@ -247,21 +251,29 @@ export class KvStore implements VersionStore {
   async list(
     options: { before?: number; limit: number },
   ): Promise<VersionInfo[]> {
-    const { before, limit } = options;
+    return await this.#newestOf(INFO_PREFIX, INFO_SHAPE, options);
+  }
+
+  /** Records by version, newest first. */
+  async #newestOf<T>(
+    prefix: Deno.KvKey,
+    shape: z.ZodType<T>,
+    { before, limit }: { before?: number; limit: number },
+  ): Promise<T[]> {
     checkLimit(limit);
     const selector = before === undefined
-      ? { prefix: INFO_PREFIX }
-      : { prefix: INFO_PREFIX, end: infoKey(before) };
-    const infos: VersionInfo[] = [];
+      ? { prefix }
+      : { prefix, end: [...prefix, before] };
+    const records: T[] = [];
     const entries = this.#db.list(selector, {
       limit,
       reverse: true,
       batchSize: Math.min(limit, 100),
     });
     for await (const entry of entries) {
-      infos.push(decodeRecord(entry, INFO_SHAPE));
+      records.push(decodeRecord(entry, shape));
     }
-    return infos;
+    return records;
   }
 
   async digestOf(
@@ -312,6 +324,23 @@ export class KvStore implements VersionStore {
 
   async confirm(version: number): Promise<Head> {
     return this.#headChanged(await this.#committer.confirm(version));
+  }
+
+  async promote(version: number, by: string | null): Promise<Head> {
+    return this.#headChanged(await this.#committer.promote(version, by));
+  }
+
+  async rollouts(
+    options: { before?: number; limit: number },
+  ): Promise<EndedRollout[]> {
+    return await this.#newestOf(ROLLOUT_PREFIX, ROLLOUT_SHAPE, options);
+  }
+
+  async rollout(version: number): Promise<EndedRollout | null> {
+    const entry = await this.#db.get(rolloutKey(version));
+    return entry.versionstamp === null
+      ? null
+      : decodeRecord(entry, ROLLOUT_SHAPE);
   }
 
   async changeOrders(

@@ -8,6 +8,7 @@ import {
   type CommitOptions,
   type Committed,
   type Edit,
+  type EndedRollout,
   type Head,
   type Newest,
   type Orders,
@@ -27,10 +28,12 @@ import {
   confirmedHead,
   currentContents,
   emptyHead,
+  haltedBy,
   keptRouter,
   nextHead,
   nextInfo,
   orderedHead,
+  promoted,
   rulesDigest,
   type Takeover,
 } from "./version_info.ts";
@@ -45,6 +48,8 @@ export class MemoryDatabase {
   readonly digests = new Map<number, { epoch: string; digest: string }>();
   readonly routers = new Map<string, RouterRecord>();
   readonly rules = new Map<string, string>();
+  /** Staged rollouts that are over, by version. */
+  readonly rollouts = new Map<number, EndedRollout>();
   readonly alarms = new Set<Alarm>();
   /** Commits of all stores, one after the other. */
   readonly queue = new SerialQueue();
@@ -170,6 +175,28 @@ export class MemoryStore implements VersionStore {
     return this.#changeHead((head) => confirmedHead(head, version));
   }
 
+  promote(version: number, by: string | null): Promise<Head> {
+    return this.#changeHead((head) => {
+      const { head: next, ended } = promoted(head, version, by);
+      this.#database.rollouts.set(version, ended);
+      return next;
+    });
+  }
+
+  async rollouts(
+    options: { before?: number; limit: number },
+  ): Promise<EndedRollout[]> {
+    const { before = Infinity, limit } = options;
+    checkLimit(limit);
+    const { rollouts } = await this.#open();
+    return [...rollouts.values()].reverse()
+      .filter(({ version }) => version < before).slice(0, limit);
+  }
+
+  async rollout(version: number): Promise<EndedRollout | null> {
+    return (await this.#open()).rollouts.get(version) ?? null;
+  }
+
   changeOrders(
     change: (now: Orders, head: Head) => Orders,
   ): Promise<Head> {
@@ -270,13 +297,19 @@ export class MemoryStore implements VersionStore {
       takeover,
     });
     const version = Object.freeze({ ...info, config });
-    database.head = nextHead(database.head, info, options);
+    const halted = haltedBy(database.head, info, options);
+    if (halted !== null) database.rollouts.set(halted.version, halted);
+    database.head = nextHead(database.head, info, {
+      takeover,
+      commit: options,
+    });
     database.stamp++;
     database.versions.set(info.version, version);
     database.digests.set(info.version, { epoch: info.epoch, digest });
     for (const dropped of database.versions.keys()) {
       if (database.versions.size <= this.#options.keepVersions) break;
       database.versions.delete(dropped);
+      database.rollouts.delete(dropped);
     }
     for (const alarm of database.alarms) alarm.ring();
     return { version, previous, changed: true };

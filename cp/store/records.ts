@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { keyText } from "./keys.ts";
 import {
+  type EndedRollout,
   type Head,
   type Orders,
   type RouterRecord,
@@ -40,6 +41,36 @@ const ORDERS_SHAPE: z.ZodType<Orders> = z.object({
   })),
 });
 
+const COUNT_SHAPE = z.object({
+  requests: z.number().min(0),
+  errors: z.number().min(0),
+}).nullable();
+
+const ROLLOUT_FIELDS = {
+  version: VERSION,
+  before: VERSION,
+  startedAt: z.string(),
+  until: z.string(),
+  author: z.string().nullable(),
+  holdMs: z.number(),
+  maxErrors: z.number(),
+  canaries: z.array(z.object({
+    id: z.string(),
+    instance: z.string().nullable(),
+    counted: COUNT_SHAPE,
+    before: COUNT_SHAPE,
+  })),
+};
+
+export const ROLLOUT_SHAPE: z.ZodType<EndedRollout> = z.object({
+  ...ROLLOUT_FIELDS,
+  outcome: z.enum(["promoted", "halted", "aborted"]),
+  endedAt: z.string(),
+  endedBy: z.string().nullable(),
+  reason: z.string().nullable(),
+  takenBackBy: VERSION.nullable(),
+});
+
 export const HEAD_SHAPE: z.ZodType<Head> = z.object({
   version: z.int().min(0),
   epoch: z.string().min(1),
@@ -53,6 +84,7 @@ export const HEAD_SHAPE: z.ZodType<Head> = z.object({
     until: z.string(),
     withinMs: z.number(),
   }).nullable().default(null),
+  rollout: z.object(ROLLOUT_FIELDS).nullable().default(null),
   guardedSince: z.int().min(0).optional(),
   assertions: z.string().nullable().default(null),
 }).refine((head) => (head.version === 0) === (head.digest === null))
@@ -111,6 +143,8 @@ export const ROUTER_SHAPE: z.ZodType<RouterRecord> = z.object({
     oldestMs: z.number().min(0),
     waiting: z.int().min(0),
   })).default([]),
+  counted: COUNT_SHAPE.default(null),
+  lastMinute: COUNT_SHAPE.default(null),
   features: z.array(z.string()).default([]),
   status: z.string(),
   error: z.string().nullable(),

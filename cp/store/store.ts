@@ -1,4 +1,5 @@
 import type { Config } from "../../shared/config.ts";
+import type { Counted } from "../../shared/protocol.ts";
 
 /** What is known of a version without its config. */
 export interface VersionInfo {
@@ -67,6 +68,53 @@ export interface Trial {
   readonly withinMs: number;
 }
 
+/** A router that gets a version before the others do. */
+export interface Canary {
+  readonly id: string;
+  /** The process that it ran in when it was chosen; null if it does not say. */
+  readonly instance: string | null;
+  /** What it had counted since its start when it was chosen; null if it does not tell. */
+  readonly counted: Counted | null;
+  /** The part of it that it counted in the last minute before. */
+  readonly before: Counted | null;
+}
+
+/** How a version is to come to the routers: to some first, to all others if it does well there. */
+export interface Staging {
+  readonly canaries: readonly Canary[];
+  /** How long it has to do well. */
+  readonly holdMs: number;
+  /** By how much a canary's share of errors may rise, from 0 to 1. */
+  readonly maxErrors: number;
+}
+
+/** The newest version, where only canaries get it yet; all other routers are to serve the one before. */
+export interface StagedRollout extends Staging {
+  readonly version: number;
+  /** The version of all others, whose contents return if it does not do well. */
+  readonly before: number;
+  /** RFC 3339, on the clock of the control plane that committed it; so is `until`. */
+  readonly startedAt: string;
+  readonly until: string;
+  readonly author: string | null;
+}
+
+/** How a rollout ended: `halted` by what its canaries did, `aborted` by somebody. */
+export type RolloutOutcome = "promoted" | "halted" | "aborted";
+
+/** A staged rollout that is over. */
+export interface EndedRollout extends StagedRollout {
+  readonly outcome: RolloutOutcome;
+  /** RFC 3339. */
+  readonly endedAt: string;
+  /** Who ended it; null where it ended by itself. */
+  readonly endedBy: string | null;
+  /** Why it was taken back; null where it was promoted. */
+  readonly reason: string | null;
+  /** The version that took it back; null where it was promoted. */
+  readonly takenBackBy: number | null;
+}
+
 /** Where a store stands. */
 export interface Head {
   /** 0 while nothing has been committed. */
@@ -79,6 +127,8 @@ export interface Head {
   readonly orders: Orders;
   /** Null unless the newest version waits to be confirmed: then nobody else commits. */
   readonly trial: Trial | null;
+  /** Null unless the newest version is for canaries only: then nobody else commits. */
+  readonly rollout: StagedRollout | null;
   /** Each version after this one passed the guard of edits, or was confirmed: software that knows of the guard made it. */
   readonly guardedSince: number;
   /** The digest of the rules that every version has to satisfy; null for none. */
@@ -129,6 +179,14 @@ export interface CommitOptions {
   readonly confirmWithinMs?: number;
   /** This version was not confirmed in time, and the edit takes it back. */
   readonly reverts?: number;
+  /** The version goes to canaries first; see {@linkcode StagedRollout}. Of no account where the edit changes nothing. */
+  readonly staging?: Staging;
+  /** The edit takes this version back, which canaries serve. */
+  readonly halts?: {
+    readonly version: number;
+    readonly outcome: Exclude<RolloutOutcome, "promoted">;
+    readonly reason: string;
+  };
 }
 
 /** The head, and the version it stands for. */
@@ -192,6 +250,10 @@ export interface RouterRecord {
   /** Null if it never told. */
   readonly oldWork: OldWork | null;
   readonly holds: readonly HoldState[];
+  /** What it told last of what it counted since its start; null if it does not tell. */
+  readonly counted: Counted | null;
+  /** What of that it counted within the last minute. */
+  readonly lastMinute: Counted | null;
   /** What it can do beyond what every router must. */
   readonly features: readonly string[];
   readonly status: string;
@@ -228,7 +290,9 @@ export interface VersionStore {
    * others, all land, each as a version of its own, by a bounded compare-and-set loop.
    *
    * @throws {OnTrial} if the newest version waits to be confirmed, or is not the one to be reverted.
-   * @throws {NothingBefore} if it is to be confirmed and there is nothing to go back to.
+   * @throws {RolloutUnderWay} if the newest version is for canaries only, or is not the one to be halted.
+   * @throws {NothingBefore} if it is to be confirmed, or staged, and there is nothing to go back to.
+   * @throws {TooManyCanaries} if there are more than can be kept.
    * @throws {StoreUnavailable} if the database fails or the loop's bound is reached.
    * @throws {StoreDamaged} if the current version is damaged and not to be replaced, or the head is.
    */
@@ -274,6 +338,19 @@ export interface VersionStore {
    * @throws {StoreUnavailable} if the database fails, or others change the head each time.
    */
   confirm(version: number): Promise<Head>;
+  /**
+   * Gives a version that canaries serve to all; `by`: who says so, null where its time is over.
+   *
+   * @throws {RolloutUnderWay} if another version is for canaries only, or none.
+   * @throws {StoreUnavailable} if the database fails, or others change the head each time.
+   */
+  promote(version: number, by: string | null): Promise<Head>;
+  /** Staged rollouts that are over, of versions that are kept, newest first, below version `before`. */
+  rollouts(
+    options: { before?: number; limit: number },
+  ): Promise<EndedRollout[]>;
+  /** The staged rollout of a version, once it is over; null if there was none, or it is no longer kept. */
+  rollout(version: number): Promise<EndedRollout | null>;
   /**
    * Changes what routers are to do beside; what `change` throws ends it and reaches the caller. Orders whose time is over
    * are dropped.
@@ -336,7 +413,23 @@ export class OnTrial extends Error {
   }
 }
 
-/** A version that is to be confirmed has nothing before it that could return. */
+/** The newest version is for canaries only, or is not any more; `rollout` is the one under way. */
+export class RolloutUnderWay extends Error {
+  override name = "RolloutUnderWay";
+  readonly rollout: StagedRollout | null;
+
+  constructor(message: string, rollout: StagedRollout | null) {
+    super(message);
+    this.rollout = rollout;
+  }
+}
+
+/** There are more canaries than can be kept. */
+export class TooManyCanaries extends Error {
+  override name = "TooManyCanaries";
+}
+
+/** A version that is to be confirmed, or staged, has nothing before it that could return. */
 export class NothingBefore extends Error {
   override name = "NothingBefore";
 }

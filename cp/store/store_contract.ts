@@ -89,6 +89,8 @@ export function routerOf(
       oldestMs: 250,
     },
     holds: [{ id: "h", requests: 1, streams: 2, oldestMs: 3, waiting: 4 }],
+    counted: { requests: 100, errors: 2 },
+    lastMinute: { requests: 10, errors: 1 },
     features: ["drained"],
     status: "current",
     error: null,
@@ -339,6 +341,7 @@ export function testStore(
       supersedes: [],
       orders: { holds: [], cuts: [] },
       trial: null,
+      rollout: null,
       guardedSince: 0,
       assertions: null,
     });

@@ -5,11 +5,15 @@ import {
   type CommitOptions,
   type Edit,
   EmptyStore,
+  type EndedRollout,
   type Head,
   NothingBefore,
   OnTrial,
   type Orders,
+  RolloutUnderWay,
   type RouterRecord,
+  type Staging,
+  TooManyCanaries,
   type Version,
   type VersionInfo,
 } from "./store.ts";
@@ -38,6 +42,7 @@ export function emptyHead(): Head {
     supersedes: [],
     orders: NO_ORDERS,
     trial: null,
+    rollout: null,
     guardedSince: 0,
     assertions: null,
   };
@@ -62,14 +67,16 @@ export function rulesDigest(text: string | null): string | null {
 }
 
 /**
- * Checks that a commit is allowed while a version may wait to be confirmed.
+ * Checks that a commit is allowed while a version may wait to be confirmed, or be for canaries only.
  *
- * @throws {OnTrial} if it is not.
- * @throws {NothingBefore} if it is to be confirmed itself, and nothing could return.
+ * @throws {OnTrial} if it is not because a version waits.
+ * @throws {RolloutUnderWay} if it is not because of canaries.
+ * @throws {NothingBefore} if it is to be confirmed or staged itself, and nothing could return.
+ * @throws {TooManyCanaries} if it has more than can be kept.
  */
 export function checkTrial(
-  { trial, version }: Head,
-  { confirmWithinMs, reverts }: CommitOptions,
+  { trial, rollout, version }: Head,
+  { confirmWithinMs, reverts, staging, halts }: CommitOptions,
   keepVersions: number,
 ): void {
   if (reverts !== undefined && trial?.version !== reverts) {
@@ -81,7 +88,20 @@ export function checkTrial(
       trial,
     );
   }
-  if (confirmWithinMs === undefined) return;
+  if (halts !== undefined && rollout?.version !== halts.version) {
+    throw new RolloutUnderWay(
+      `The rollout of version ${halts.version} is over`,
+      rollout,
+    );
+  }
+  if (halts === undefined && rollout !== null) {
+    throw new RolloutUnderWay(
+      `Version ${rollout.version} is being rolled out, until ${rollout.until}`,
+      rollout,
+    );
+  }
+  if (staging !== undefined) checkStaging(staging);
+  if (confirmWithinMs === undefined && staging === undefined) return;
   if (version === 0) {
     throw new NothingBefore("There is no version before that could return");
   }
@@ -90,6 +110,72 @@ export function checkTrial(
       "The version before is not kept, so it could not return",
     );
   }
+}
+
+/** Characters of a rollout's canaries as JSON, so that they fit into the head's value beside the epochs. */
+const MAX_CANARIES_TEXT = 9_000;
+
+function checkStaging({ canaries }: Staging): void {
+  const { length } = JSON.stringify(canaries);
+  if (length > MAX_CANARIES_TEXT) {
+    throw new TooManyCanaries(
+      `${canaries.length} canaries would take ${length} characters, and at most ${MAX_CANARIES_TEXT} are kept`,
+    );
+  }
+}
+
+/** A head without its rollout, and that rollout with how it ended. */
+export interface Ended {
+  readonly head: Head;
+  readonly ended: EndedRollout;
+}
+
+/**
+ * The head once a version that canaries serve is for all.
+ *
+ * @throws {RolloutUnderWay} if it is not for canaries only.
+ */
+export function promoted(
+  head: Head,
+  version: number,
+  by: string | null,
+): Ended {
+  const { rollout } = head;
+  if (rollout?.version !== version) {
+    throw new RolloutUnderWay(
+      rollout === null
+        ? "No version is being rolled out"
+        : `Version ${rollout.version} is being rolled out, and no other`,
+      rollout,
+    );
+  }
+  return {
+    head: { ...head, rollout: null },
+    ended: {
+      ...rollout,
+      outcome: "promoted",
+      endedAt: new Date().toISOString(),
+      endedBy: by,
+      reason: null,
+      takenBackBy: null,
+    },
+  };
+}
+
+/** A rollout that `info` takes back, with how it ended; null where it takes none back. */
+export function haltedBy(
+  { rollout }: Head,
+  info: VersionInfo,
+  { halts }: CommitOptions,
+): EndedRollout | null {
+  return halts === undefined || rollout === null ? null : {
+    ...rollout,
+    outcome: halts.outcome,
+    endedAt: info.createdAt,
+    endedBy: info.author,
+    reason: halts.reason,
+    takenBackBy: info.version,
+  };
 }
 
 /** The head once a version that waits is confirmed. */
@@ -204,19 +290,28 @@ export function nextHead(
   info: VersionInfo,
   options: {
     takeover: Takeover | null;
-    confirmWithinMs?: number | undefined;
+    commit: CommitOptions;
   },
 ): Head {
-  const { takeover, confirmWithinMs } = options;
-  const { version, epoch, digest } = info;
+  const { takeover, commit: { confirmWithinMs, staging } } = options;
+  const { version, epoch, digest, createdAt, author } = info;
+  const after = (ms: number) =>
+    new Date(Date.parse(createdAt) + ms).toISOString();
   const trial = confirmWithinMs === undefined ? null : {
     version,
     before: head.version,
-    until: new Date(Date.parse(info.createdAt) + confirmWithinMs)
-      .toISOString(),
+    until: after(confirmWithinMs),
     withinMs: confirmWithinMs,
   };
-  const next = { ...head, version, epoch, digest, trial };
+  const rollout = staging === undefined ? null : {
+    ...staging,
+    version,
+    before: head.version,
+    startedAt: createdAt,
+    until: after(staging.holdMs),
+    author,
+  };
+  const next = { ...head, version, epoch, digest, trial, rollout };
   if (takeover === null) return next;
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),

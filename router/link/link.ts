@@ -8,7 +8,7 @@ import {
   SUBPROTOCOL,
 } from "../../shared/protocol.ts";
 import { type Clock, systemClock } from "../../shared/clock.ts";
-import type { Order } from "../../shared/protocol.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { PushContents } from "../config/config_reader.ts";
@@ -43,7 +43,12 @@ const log = logger("link");
 const WARN_EVERY = 24;
 
 /** What a router with a data path can do beyond what every router must. */
-const FEATURES: readonly string[] = ["drained", "hold", "cut_streams"];
+const FEATURES: readonly string[] = [
+  "drained",
+  "hold",
+  "cut_streams",
+  "counts",
+];
 
 /** Applies a push that is to be taken. It must not throw; a rejection says why. */
 export type ApplyPush = (
@@ -138,6 +143,11 @@ export class Link {
   /** The data path has told what still runs that the config being served would send elsewhere. */
   fence(report: FenceReport): void {
     this.#dispatch({ type: "fence", report });
+  }
+
+  /** The data path has told of the requests that are over. */
+  counted(counted: Counted): void {
+    this.#dispatch({ type: "counted", counted });
   }
 
   /** The data path has told how a hold stands. */

@@ -204,7 +204,7 @@ Deno.test("Link announces itself, and no origin", async () => {
     epoch: "e1",
     version: "5",
     digest: digestOfText(CONFIG),
-    features: "drained,hold,cut_streams",
+    features: "drained,hold,cut_streams,counts",
   });
   assert.equal(peer.headers.get("sec-websocket-protocol"), "signalbox.v1");
   assert.equal(peer.headers.get("authorization"), "Bearer secret");

@@ -1,7 +1,7 @@
 import type { ToControlPlane, ToRouter } from "../../shared/protocol.ts";
 import type { JsonDocument } from "../../shared/json.ts";
 import type { Parsed } from "../../shared/protocol.ts";
-import type { Order } from "../../shared/protocol.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { PushHead, Serving } from "./verdict.ts";
@@ -101,6 +101,8 @@ export interface LinkState {
   } | null;
   /** What was told last of what still runs that a config would send elsewhere; null before. */
   readonly fence: FenceReport | null;
+  /** The requests that were told of last; null before. */
+  readonly counted: Counted | null;
 }
 
 /** What became of a push that was given to be applied. */
@@ -156,6 +158,8 @@ export type LinkEvent =
   | { readonly type: "saved"; readonly head: Omit<Serving, "durable"> }
   /** The data path has told what is old under a config: at once when it serves that, and again as it changes. */
   | { readonly type: "fence"; readonly report: FenceReport }
+  /** The data path has told of the requests that are over. */
+  | { readonly type: "counted"; readonly counted: Counted }
   /** The data path has told how a hold stands. */
   | { readonly type: "holding"; readonly report: HoldReport };
 
@@ -221,6 +225,7 @@ export function initialState(serving: Serving | null): LinkState {
     applying: null,
     head: null,
     fence: null,
+    counted: null,
   };
 }
 

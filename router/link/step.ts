@@ -80,6 +80,9 @@ class Turn {
         this.state = { ...this.state, fence: event.report };
         this.#tellFence();
         return;
+      case "counted":
+        this.state = { ...this.state, counted: event.counted };
+        return;
       case "holding": {
         if (phase.kind !== "open") return;
         const { oldestMs, ...report } = event.report;
@@ -214,11 +217,12 @@ class Turn {
         if (message.version !== null) {
           this.#told(message.version, message.epoch);
         }
-        const { serving } = this.state;
+        const { serving, counted } = this.state;
         this.#send({
           type: "pong",
           version: serving?.version ?? null,
           epoch: serving?.epoch ?? null,
+          ...counted,
         });
         return;
       }

@@ -16,8 +16,8 @@ import { uncaughtErrors } from "../uncaught.ts";
 import { type FenceReport, joinReports } from "../fence.ts";
 import { HoldReports } from "../hold_reports.ts";
 import type { HoldReport } from "../holds.ts";
-import type { Order } from "../../shared/protocol.ts";
-import { countsOf, sumCounts, type Totals } from "./counts.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
+import { addRecord, countsOf, sumCounts, type Totals } from "./counts.ts";
 import type { SentListener } from "./serving_messages.ts";
 import { Threads } from "./threads.ts";
 
@@ -171,6 +171,14 @@ export class DataPlane {
     const before = this.#losses;
     this.#losses = losses;
     return losses > before;
+  }
+
+  /** The requests of all threads that are over; those of other threads as they told within the last second. */
+  counted(): Counted {
+    const { answered, failed } = this.#own.traffic;
+    const sum = { requests: answered, errors: failed };
+    for (const part of this.#threads?.counted() ?? []) addRecord(sum, part);
+    return sum;
   }
 
   /** Counts over all threads. */

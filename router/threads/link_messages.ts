@@ -1,5 +1,5 @@
 import type { NextConfig } from "../active.ts";
-import type { Order } from "../../shared/protocol.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { FirstConfig } from "../first_config.ts";
@@ -29,6 +29,8 @@ export type ToLink =
   | { readonly type: "fence"; readonly report: FenceReport }
   /** How a hold stands. */
   | { readonly type: "holding"; readonly report: HoldReport }
+  /** Requests that are over, for the pongs. */
+  | { readonly type: "counted"; readonly counted: Counted }
   /** Answered by `report`. */
   | { readonly type: "report" }
   /** Answered by `stopped`. */

@@ -2,7 +2,7 @@ import { logger } from "../../shared/log.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../shared/metrics.ts";
 import { type ActiveConfig, type NextConfig, nextConfig } from "../active.ts";
 import { errorLine } from "../../shared/errors.ts";
-import type { Order } from "../../shared/protocol.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { FirstConfig } from "../first_config.ts";
@@ -53,6 +53,8 @@ export class LinkThread {
   #identity: { readonly id: string; readonly instance: string } | null = null;
   /** What still runs that the config being served would send elsewhere. */
   #fence: FenceReport | null = null;
+  /** The requests that it was told of last. */
+  #counted: Counted = { requests: 0, errors: 0 };
   /** The thread has been told to connect, and not been lost since. */
   #linked = false;
   /** What threads that are lost have told. */
@@ -103,6 +105,13 @@ export class LinkThread {
     if (this.#linked) this.#child.tell({ type: "fence", report });
   }
 
+  /** Has it tell the control plane, when that asks next, of the requests that are over. */
+  counted(counted: Counted): void {
+    const changed = counted.requests !== this.#counted.requests;
+    this.#counted = counted;
+    if (this.#linked && changed) this.#child.tell({ type: "counted", counted });
+  }
+
   /** Has it tell the control plane how a hold stands. */
   holding(report: HoldReport): void {
     if (this.#linked) this.#child.tell({ type: "holding", report });
@@ -151,6 +160,7 @@ export class LinkThread {
     if (this.#child.over) return this.#replacement.begin();
     this.#linked = true;
     this.#child.tell({ type: "connect", ...this.#identity! });
+    this.#child.tell({ type: "counted", counted: this.#counted });
     if (this.#fence !== null) this.fence(this.#fence);
   }
 

@@ -65,6 +65,9 @@ scope.onmessage = ({ data: message }) => {
     case "holding":
       link?.holding(message.report);
       return;
+    case "counted":
+      link?.counted(message.counted);
+      return;
     case "report":
       report();
       return;

@@ -1,6 +1,6 @@
 import type { ListenAddress } from "../../shared/settings.ts";
 import type { NextConfig } from "../active.ts";
-import type { Hold, Order } from "../../shared/protocol.ts";
+import type { Counted, Hold, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { DataListenOptions } from "../data_path.ts";
@@ -53,4 +53,6 @@ export type FromServing =
   | { readonly type: "fence"; readonly report: FenceReport }
   /** Told without being asked, as {@linkcode Holds} tells it. */
   | { readonly type: "holding"; readonly report: HoldReport }
+  /** Told without being asked, each second in which it changes. */
+  | { readonly type: "counted"; readonly counted: Counted }
   | { readonly type: "stopped" };

@@ -1,5 +1,5 @@
 import { nextConfig, type ReadyConfig } from "../active.ts";
-import type { Order } from "../../shared/protocol.ts";
+import type { Counted, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
@@ -30,6 +30,8 @@ export class ServingThread {
   ready: ReadyConfig | null = null;
   /** What it has told last of what is old on it. */
   fence: FenceReport | null = null;
+  /** The requests that it has told last of. */
+  counted: Counted = { requests: 0, errors: 0 };
   readonly #child: Child<ToServing, FromServing>;
   readonly #counts = new LastKnown<TrafficCounts | null>(null, async () => {
     const { counts } = await this.#child.ask({ type: "count" }, ["counts"]);
@@ -47,6 +49,8 @@ export class ServingThread {
           fenceChanged();
         } else if (message.type === "holding") {
           holding(message.report);
+        } else if (message.type === "counted") {
+          this.counted = message.counted;
         }
       },
     });

@@ -14,6 +14,9 @@ import type { FromServing, ToServing } from "./serving_messages.ts";
 const scope = workerScope<ToServing, FromServing>();
 const log = logger("threads");
 
+/** How often it tells what it has counted, in milliseconds. */
+const COUNTED_INTERVAL = 1000;
+
 let data: DataPath | null = null;
 let endLog = () => Promise.resolve();
 /** The config that was prepared last. */
@@ -81,9 +84,22 @@ async function start(
       await data.listen(address, { protocol, tls: tls.identity });
     }
     scope.postMessage({ type: "listening" });
+    tellCounted(data.traffic);
   } catch (error) {
     scope.postMessage({ type: "failed", problem: errorLine(error) });
   }
+}
+
+/** Tells what it has counted, whenever that has changed. */
+function tellCounted(traffic: Traffic): void {
+  let told = 0;
+  setInterval(() => {
+    const { answered, failed } = traffic;
+    if (answered === told) return;
+    told = answered;
+    const counted = { requests: answered, errors: failed };
+    scope.postMessage({ type: "counted", counted });
+  }, COUNTED_INTERVAL);
 }
 
 /** Does what was told, and says so, or what came of it. */

@@ -1,11 +1,12 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import { type ActiveConfig, nextConfig, type ReadyConfig } from "../active.ts";
-import type { Hold, Order } from "../../shared/protocol.ts";
+import type { Counted, Hold, Order } from "../../shared/protocol.ts";
 import type { FenceReport } from "../fence.ts";
 import type { HoldReport } from "../holds.ts";
 import type { TlsFiles, TlsIdentity } from "../listen/tls_identity.ts";
 import {
+  addRecord,
   countsOf,
   lastingCounts,
   sumCounts,
@@ -55,6 +56,8 @@ export class Threads {
   #threads: ServingThread[] = [];
   /** The counters of threads that have ended; null before one has. */
   #ended: TrafficCounts | null = null;
+  /** What those have told last of requests. */
+  readonly #endedCounted = { requests: 0, errors: 0 };
   readonly #replacement: Replacement;
   /** How many have been lost. */
   losses = 0;
@@ -126,7 +129,10 @@ export class Threads {
 
   #remove(thread: ServingThread): void {
     const index = this.#threads.indexOf(thread);
-    if (index >= 0) this.#threads.splice(index, 1);
+    if (index >= 0) {
+      this.#threads.splice(index, 1);
+      addRecord(this.#endedCounted, thread.counted);
+    }
     thread.end();
     // Its requests have ended with it.
     this.#options.fenceChanged();
@@ -197,6 +203,11 @@ export class Threads {
   /** What each of them has told last of what is old on it. */
   fences(): (FenceReport | null)[] {
     return this.#threads.map((thread) => thread.fence);
+  }
+
+  /** The requests of all these threads, those of ended ones included, as they told last. */
+  counted(): Counted[] {
+    return [this.#endedCounted, ...this.#threads.map(({ counted }) => counted)];
   }
 
   /** The counters of all these threads, those of ended ones included. */

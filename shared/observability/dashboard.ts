@@ -158,6 +158,17 @@ const ROWS: readonly Row[] = [
         description:
           "Versions that wait to be confirmed, and those that nobody confirmed in time.",
       }),
+      graph("Staged rollouts", [{
+        expr: `max(signalbox_cp_rollout_under_way{${CP}})`,
+        legend: "under way",
+      }, {
+        expr:
+          `sum by (outcome) (increase(signalbox_cp_rollouts_total{${CP}}[1h]))`,
+        legend: "{{outcome}} in an hour",
+      }], {
+        description:
+          "Versions that canaries serve first. Those that somebody promoted or aborted are not counted.",
+      }),
       graph("Linked to a control plane", [{
         expr: `signalbox_router_control_plane_connected{${ROUTER}}`,
       }], { description: "0: the router serves on, from memory." }),

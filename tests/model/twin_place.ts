@@ -9,13 +9,16 @@ import {
   type Committed,
   type Edit,
   EmptyStore,
+  type EndedRollout,
   type Head,
   type Newest,
   NothingBefore,
   OnTrial,
   type Orders,
+  RolloutUnderWay,
   type RouterRecord,
   StoreUnavailable,
+  TooManyCanaries,
   type Trial,
   type Version,
   type VersionInfo,
@@ -88,6 +91,13 @@ export class TwinPlace implements Place {
     return head;
   }
 
+  async promote(version: number, by: string | null): Promise<Head> {
+    const head = await this.#memory.promote(version, by);
+    this.#history.headChanged(head);
+    this.streams.ring();
+    return head;
+  }
+
   async setAssertions(
     ...args: Parameters<VersionStore["setAssertions"]>
   ): Promise<Head> {
@@ -152,6 +162,7 @@ function copyOf(database: MemoryDatabase): MemoryDatabase {
   for (const [key, value] of database.versions) copy.versions.set(key, value);
   for (const [key, value] of database.digests) copy.digests.set(key, value);
   for (const [key, value] of database.rules) copy.rules.set(key, value);
+  for (const [key, value] of database.rollouts) copy.rollouts.set(key, value);
   for (const [key, value] of database.routers) copy.routers.set(key, value);
   return copy;
 }
@@ -248,6 +259,26 @@ class TwinStore implements VersionStore {
     return head;
   }
 
+  async promote(version: number, by: string | null): Promise<Head> {
+    const head = await this.#call(
+      "promote",
+      () => this.#place.promote(version, by),
+      { write: true },
+    );
+    for (const alarm of this.#alarms) alarm.ring();
+    return head;
+  }
+
+  rollouts(
+    options: { before?: number; limit: number },
+  ): Promise<EndedRollout[]> {
+    return this.#call("rollouts", () => this.#place.memory.rollouts(options));
+  }
+
+  rollout(version: number): Promise<EndedRollout | null> {
+    return this.#call("rollout", () => this.#place.memory.rollout(version));
+  }
+
   async changeOrders(
     change: (now: Orders, head: Head) => Orders,
   ): Promise<Head> {
@@ -341,7 +372,8 @@ class TwinStore implements VersionStore {
       if (
         cause instanceof EmptyStore || cause instanceof RangeError ||
         cause instanceof ProblemError || cause instanceof OnTrial ||
-        cause instanceof NothingBefore
+        cause instanceof NothingBefore || cause instanceof RolloutUnderWay ||
+        cause instanceof TooManyCanaries
       ) {
         throw cause;
       }

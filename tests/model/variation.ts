@@ -18,6 +18,8 @@ export type SimulatedHub = Pick<
   | "routers"
   | "standing"
   | "rollout"
+  | "candidates"
+  | "canaries"
   | "holds"
   | "waitForHold"
   | "refresh"

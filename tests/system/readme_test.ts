@@ -60,10 +60,10 @@ async function runExamples(): Promise<void> {
   const newest = async () =>
     (await controlPlane.call("GET", "/v1/config")).body.version;
   for (const line of [...lines, ...changes]) {
-    // What is to be confirmed is the newest version, whatever its number is by then.
+    // What is to be confirmed, or rolled out, is the newest version, whatever its number is by then.
     const numbered = line
       .replace(
-        /(?<=versions\/)5(?=\/confirm)|(?<=ctl confirm )6/,
+        /(?<=versions\/)5(?=\/confirm)|(?<=ctl confirm )6|(?<=rollouts\/)7|(?<=ctl abort )8/,
         await newest(),
       );
     if (numbered.startsWith("deno task ctl ")) {

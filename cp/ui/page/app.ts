@@ -10,6 +10,7 @@ import { follow, type Live, readFleet, useLive, useNow } from "./live.ts";
 import { path } from "./path.ts";
 import { Placements } from "./placements.ts";
 import { Propagation } from "./propagation.ts";
+import { StagedBanner } from "./staged.ts";
 import { count, moment, span } from "./text.ts";
 
 const VIEWS = [
@@ -51,6 +52,7 @@ function App(): View {
     </header>
     <${LinkBanner} live=${live} />
     <${TrialBanner} live=${live} />
+    <${StagedBanner} live=${live} />
     <main>${live.link.kind === "token"
       ? html`<${Login} why=${live.link.why} />`
       : h(viewOf(view), {

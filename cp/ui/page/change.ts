@@ -52,6 +52,8 @@ export function Change(
   const [author, setAuthor] = useState(localStorage.getItem(AUTHOR_KEY) ?? "");
   const [message, setMessage] = useState("");
   const [within, setWithin] = useState("");
+  const [canary, setCanary] = useState("");
+  const [hold, setHold] = useState("");
 
   async function look(): Promise<void> {
     setStep({ kind: "looking" });
@@ -73,7 +75,9 @@ export function Change(
       const answer = await sendEdit(edit(), {
         query: {
           ...(dry.guard === undefined ? {} : { confirm: dry.guard.confirm }),
-          ...(within.trim() === "" ? {} : { confirm_within: within.trim() }),
+          ...given("confirm_within", within),
+          ...given("canary", canary),
+          ...(canary.trim() === "" ? {} : given("hold", hold)),
         },
         headers: {
           "if-match": `"${dry.version}"`,
@@ -86,7 +90,7 @@ export function Change(
         },
       });
       setStep({ kind: "committed", answer });
-      if (answer.confirm_by !== undefined) void readFleet();
+      if ((answer.confirm_by ?? answer.staged) !== undefined) void readFleet();
     } catch (error) {
       setError(error);
       // Somebody else was first: what was shown is not what would happen.
@@ -128,7 +132,9 @@ export function Change(
           ? html`
             <${Shown} dry=${step.dry} author=${author} message=${message}
               setAuthor=${setAuthor} setMessage=${setMessage}
-              within=${within} setWithin=${setWithin} />
+              within=${within} setWithin=${setWithin}
+              canary=${canary} setCanary=${setCanary}
+              hold=${hold} setHold=${setHold} />
           `
           : null}
         ${step.kind === "committed"
@@ -177,7 +183,19 @@ function Primary({ step, verb }: { step: Step; verb: string }): View {
 }
 
 function Shown(
-  { dry, author, message, setAuthor, setMessage, within, setWithin }: {
+  {
+    dry,
+    author,
+    message,
+    setAuthor,
+    setMessage,
+    within,
+    setWithin,
+    canary,
+    setCanary,
+    hold,
+    setHold,
+  }: {
     dry: EditAnswer;
     author: string;
     message: string;
@@ -185,6 +203,10 @@ function Shown(
     setMessage: (text: string) => void;
     within: string;
     setWithin: (text: string) => void;
+    canary: string;
+    setCanary: (text: string) => void;
+    hold: string;
+    setHold: (text: string) => void;
   },
 ): View {
   if (!dry.changed) {
@@ -212,8 +234,20 @@ function Shown(
       <label>Take back unless confirmed within <input value=${within} placeholder="never"
         onInput=${(event: InputEvent) =>
           setWithin((event.target as HTMLInputElement).value)} /></label>
+      <label>Canaries first <input value=${canary} placeholder="all at once; 2, 10% or id:a,b"
+        onInput=${(event: InputEvent) =>
+          setCanary((event.target as HTMLInputElement).value)} /></label>
+      <label>For <input value=${hold} placeholder="30s"
+        disabled=${canary.trim() === ""}
+        onInput=${(event: InputEvent) =>
+          setHold((event.target as HTMLInputElement).value)} /></label>
     </div>
   `;
+}
+
+/** A parameter, where it was given. */
+function given(name: string, text: string): Record<string, string> {
+  return text.trim() === "" ? {} : { [name]: text.trim() };
 }
 
 /** Why an edit is to be looked at twice. */

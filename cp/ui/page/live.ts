@@ -1,5 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
-import type { Router, VersionInfo } from "../../api/answers.ts";
+import type {
+  RolloutUnderWay,
+  Router,
+  StagedRollout,
+  VersionInfo,
+} from "../../api/answers.ts";
 import { ApiError, call } from "./api.ts";
 import { readEvents } from "./events.ts";
 
@@ -19,6 +24,10 @@ export interface Live {
   readonly epoch: string | null;
   /** Until when the committed version has to be confirmed; null where it needs not be. */
   readonly confirmBy: string | null;
+  /** The version is for canaries only; null where it is for all. */
+  readonly rollout: RolloutUnderWay;
+  /** The rollout that ended last while the page was open. */
+  readonly ended: EndedRollout | null;
   /** Sorted by id. */
   readonly routers: readonly Router[];
   /** The newest version that was told of. */
@@ -26,6 +35,9 @@ export interface Live {
   /** What the control plane's clock is ahead of the browser's, in milliseconds. */
   readonly ahead: number;
 }
+
+/** A rollout that is over, as the page is told of it. */
+export type EndedRollout = Omit<StagedRollout, "canaries">;
 
 const RETRY_MS = 1_000;
 /** The fleet is read whole so often: other control planes on the store tell of their routers only there. */
@@ -40,6 +52,8 @@ let live: Live = {
   version: null,
   epoch: null,
   confirmBy: null,
+  rollout: null,
+  ended: null,
   routers: [],
   newest: null,
   ahead: 0,
@@ -102,6 +116,7 @@ export async function readFleet(): Promise<void> {
         version: number;
         epoch: string;
         confirm_by: string | null;
+        rollout: RolloutUnderWay;
         routers: Router[];
       }
     >("/v1/routers");
@@ -113,6 +128,7 @@ export async function readFleet(): Promise<void> {
       ),
       epoch: fleet.epoch,
       confirmBy: fleet.confirm_by,
+      rollout: fleet.rollout,
       ...(live.link.kind === "connecting" ? { link: { kind: "live" } } : {}),
     });
   } catch {
@@ -158,6 +174,10 @@ function take({ name, data }: { name: string; data: string }): void {
     });
     // It may be what takes one back that was not confirmed.
     if (live.confirmBy !== null) void readFleet();
+  } else if (name === "rollout") {
+    const rollout = JSON.parse(data) as EndedRollout;
+    change({ ended: rollout.state === "under_way" ? null : rollout });
+    void readFleet();
   } else if (name === "router") {
     const { kind, router } = JSON.parse(data) as {
       kind: string;
@@ -188,7 +208,8 @@ function keyOf({ id, instance, address }: Router): string {
   return `${id} ${instance ?? address}`;
 }
 
-function change(changes: Partial<Live>): void {
+/** Changes what is shown, for all of the page. */
+export function change(changes: Partial<Live>): void {
   live = { ...live, ...changes };
   show();
 }
@@ -202,12 +223,20 @@ function show(): void {
   }, GATHER_MS);
 }
 
+/** The version a router should be serving, as far as is known; null where that is for the control plane to say. */
+function targetOf({ id }: Router, { version, rollout }: Live): number | null {
+  if (rollout === null || rollout.canaries.includes(id)) return version;
+  return rollout.before;
+}
+
 /** A router is told about when it answers; until then a newer version makes it one that is behind. */
-function judged(router: Router, { version, epoch }: Live): Router {
-  const behind = router.status === "current" && version !== null &&
+function judged(router: Router, live: Live): Router {
+  const { epoch } = live;
+  const target = targetOf(router, live);
+  const behind = router.status === "current" && target !== null &&
     router.version !== null && router.epoch === epoch &&
-    router.version < version;
+    router.version < target;
   if (!behind) return router;
-  const versions = version - router.version!;
+  const versions = target - router.version!;
   return { ...router, status: "behind", lag: { versions, seconds: 0 } };
 }

@@ -13,7 +13,10 @@ export function Rollout(
   { live, version, epoch }: { live: Live; version: number; epoch: string },
 ): View {
   const [spread, setSpread] = useState<Propagation | null>(null);
-  const connected = live.routers.filter(({ connected }) => connected);
+  const staged = live.rollout?.id === version ? live.rollout : null;
+  const connected = live.routers.filter(({ connected, id }) =>
+    connected && (staged?.canaries.includes(id) ?? true)
+  );
   const applied = connected.filter((router) =>
     router.epoch === epoch && (router.version ?? 0) >= version
   );
@@ -51,7 +54,8 @@ export function Rollout(
         ? "rejected"
         : "behind"}>${count(applied.length)} of ${counted(
           connected.length,
-          "router",
+          staged === null ? "router" : "canary",
+          staged === null ? "routers" : "canaries",
         )}</b> ${connected.length === 1
         ? "serves"
         : "serve"} version ${version}${done && spread?.last_ms !== null &&

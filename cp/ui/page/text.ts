@@ -1,3 +1,5 @@
+import type { StagedRollout } from "../../api/answers.ts";
+
 /** A whole number with separators. */
 export function count(number: number): string {
   return number.toLocaleString("en");
@@ -48,4 +50,46 @@ export function oldWorkText(
 /** A digest or an id, short. */
 export function short(id: string): string {
   return id.replace("sha256:", "").slice(0, 8);
+}
+
+/** What a rollout has come to. */
+export function rolloutText(
+  rollout: Omit<StagedRollout, "canaries">,
+  now: number,
+): string {
+  const { id, before, state, until, reason, ended_by, taken_back_by } = rollout;
+  const by = ended_by === null ? "" : ` by ${ended_by}`;
+  switch (state) {
+    case "under_way":
+      return `Version ${id} is for canaries only; all others stay on version ${before}. It is promoted in ${
+        span((Date.parse(until) - now) / 1000)
+      }, unless a canary does badly.`;
+    case "promoted":
+      return `Version ${id} was promoted${by}: all routers get it.`;
+    case "halted":
+      return `Version ${id} was halted, and version ${taken_back_by} has what was before: ${reason}`;
+    case "aborted":
+      return `Version ${id} was aborted${by}, and version ${taken_back_by} has what was before.`;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** How a canary does. */
+export function canaryText(canary: StagedRollout["canaries"][number]): string {
+  const { state, error, counted: now, before } = canary;
+  const failed = now === null
+    ? ", does not count its requests"
+    : `, ${shareText(now)} failed${
+      before === null ? "" : ` (${shareText(before)} in the minute before)`
+    }`;
+  return `${state ?? "over"}${error === null ? "" : `: ${error}`}${
+    state === "applied" ? failed : ""
+  }`;
+}
+
+function shareText(
+  { requests, errors }: { requests: number; errors: number },
+): string {
+  return `${count(errors)} of ${counted(requests, "request")}`;
 }

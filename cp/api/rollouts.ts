@@ -1,0 +1,202 @@
+import { z } from "@hono/zod-openapi";
+import type { CanaryView } from "../hub/canaries.ts";
+import { takeBack } from "../hub/canary_watch.ts";
+import type { Fleet } from "../hub/fleet.ts";
+import {
+  type EndedRollout,
+  RolloutUnderWay,
+  type StagedRollout,
+  type VersionStore,
+} from "../store/store.ts";
+import { authorOf } from "./edit_options.ts";
+import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
+import { ProblemError } from "./problem.ts";
+import { answer, NO_BODY, type Routes } from "./route.ts";
+import { STAGED_ROLLOUT } from "./schemas.ts";
+
+const PATH = "/v1/rollouts/{id}";
+const ID = z.object({
+  id: z.string().regex(
+    /^[1-9][0-9]{0,14}$/,
+    "must be the number of the version that was rolled out, a whole number from 1",
+  ).transform(Number).openapi({ type: "integer", minimum: 1 }),
+});
+
+type Shown = z.input<typeof STAGED_ROLLOUT>;
+
+/** `/v1/rollouts`: versions that some routers get first. */
+export function addRolloutCalls(
+  routes: Routes,
+  { store, fleet }: { store: VersionStore; fleet: Fleet },
+): void {
+  routes.add({
+    method: "get",
+    path: "/v1/rollouts",
+    summary: "Staged rollouts, newest first",
+    description:
+      "The one under way, and those that are over of versions that are kept.",
+    query: z.strictObject({ limit: PAGING.limit, cursor: PAGING.cursor }),
+    answers: {
+      200: {
+        description: "A page of them.",
+        schema: z.strictObject({
+          rollouts: z.array(STAGED_ROLLOUT),
+          next_cursor: NEXT_CURSOR,
+        }).openapi("StagedRolloutList"),
+      },
+    },
+    problems: [503],
+  }, async ({ query: { limit, cursor } }) => {
+    const before = decodeCursor("rollouts", cursor);
+    const { rollout } = await store.head();
+    const running = before === null && rollout !== null
+      ? [await runningView(rollout, fleet)]
+      : [];
+    // One more than asked for tells whether there is a next page.
+    const ended = await store.rollouts({
+      limit: limit + 1 - running.length,
+      ...(before === null ? {} : { before: Number(before) }),
+    });
+    const found = [...running, ...ended.map(endedView)];
+    const shown = found.slice(0, limit);
+    return answer({
+      rollouts: shown,
+      next_cursor: found.length > limit
+        ? encodeCursor("rollouts", String(shown.at(-1)!.id))
+        : null,
+    });
+  });
+
+  routes.add({
+    method: "get",
+    path: PATH,
+    summary: "One staged rollout",
+    description:
+      "While it is under way, with how its canaries do as far as this control plane knows.",
+    params: ID,
+    query: z.strictObject({}),
+    answers: { 200: { description: "It.", schema: STAGED_ROLLOUT } },
+    problems: [404, 503],
+  }, async ({ params: { id } }) => answer(await one(id)));
+
+  routes.add({
+    method: "post",
+    path: `${PATH}/promote`,
+    summary: "Gives the version of a rollout to all routers at once",
+    params: ID,
+    query: z.strictObject({}),
+    body: NO_BODY,
+    answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
+    problems: [409, 503],
+  }, async ({ params: { id }, c }) => {
+    await store.promote(id, authorOf(c));
+    await fleet.refresh();
+    return answer(await one(id));
+  });
+
+  routes.add({
+    method: "post",
+    path: `${PATH}/abort`,
+    summary: "Takes the version of a rollout back at once",
+    description: "What was before it is committed again, as a new version.",
+    params: ID,
+    query: z.strictObject({}),
+    body: NO_BODY,
+    answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
+    problems: [409, 503],
+  }, async ({ params: { id }, c }) => {
+    const { rollout } = await store.head();
+    if (rollout?.version !== id) {
+      throw new RolloutUnderWay(
+        `Version ${id} is not being rolled out`,
+        rollout,
+      );
+    }
+    await takeBack(store, rollout, {
+      outcome: "aborted",
+      reason: "It was aborted.",
+      author: authorOf(c),
+    });
+    await fleet.refresh();
+    return answer(await one(id));
+  });
+
+  async function one(id: number): Promise<Shown> {
+    const { rollout } = await store.head();
+    if (rollout?.version === id) return await runningView(rollout, fleet);
+    const ended = await store.rollout(id);
+    if (ended !== null) return endedView(ended);
+    throw new ProblemError(
+      "not-found",
+      `Version ${id} was not rolled out in stages, or is not kept any more; GET /v1/rollouts lists all.`,
+    );
+  }
+}
+
+/** A rollout that has begun or ended, without how its canaries do. */
+export function rolloutEvent(
+  rollout: StagedRollout | EndedRollout,
+): Omit<Shown, "canaries"> & { canaries: string[] } {
+  return {
+    ..."outcome" in rollout ? ending(rollout) : beginning(rollout),
+    canaries: rollout.canaries.map(({ id }) => id),
+  };
+}
+
+async function runningView(
+  rollout: StagedRollout,
+  fleet: Fleet,
+): Promise<Shown> {
+  const canaries = await fleet.canaries(rollout);
+  return { ...beginning(rollout), canaries: canaries.map(canaryView) };
+}
+
+function endedView(rollout: EndedRollout): Shown {
+  return {
+    ...ending(rollout),
+    canaries: rollout.canaries.map(({ id, before }) =>
+      canaryView({ id, before, state: null, error: null, counted: null })
+    ),
+  };
+}
+
+function beginning(rollout: StagedRollout): Omit<Shown, "canaries"> {
+  return {
+    ...common(rollout),
+    state: "under_way",
+    ended_at: null,
+    ended_by: null,
+    reason: null,
+    taken_back_by: null,
+  };
+}
+
+function ending(rollout: EndedRollout): Omit<Shown, "canaries"> {
+  return {
+    ...common(rollout),
+    state: rollout.outcome,
+    ended_at: rollout.endedAt,
+    ended_by: rollout.endedBy,
+    reason: rollout.reason,
+    taken_back_by: rollout.takenBackBy,
+  };
+}
+
+function common(rollout: StagedRollout) {
+  return {
+    id: rollout.version,
+    before: rollout.before,
+    started_at: rollout.startedAt,
+    until: rollout.until,
+    author: rollout.author,
+    max_errors: rollout.maxErrors,
+  };
+}
+
+function canaryView(
+  { id, state, error, counted, before }: Omit<CanaryView, "state"> & {
+    state: CanaryView["state"] | null;
+  },
+): Shown["canaries"][number] {
+  return { id, state, error, counted, before };
+}

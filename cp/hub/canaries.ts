@@ -1,0 +1,179 @@
+import { show } from "../../shared/json.ts";
+import type { Counted } from "../../shared/protocol.ts";
+import type { Canary, StagedRollout } from "../store/store.ts";
+import { countedSince, type CountSample, difference } from "./counts.ts";
+
+/** How the canaries of a rollout are to be chosen. */
+export type CanaryChoice =
+  | { readonly kind: "count"; readonly count: number }
+  /** Of the routers that are connected, from 0 to 1; at least one. */
+  | { readonly kind: "share"; readonly share: number }
+  | { readonly kind: "ids"; readonly ids: readonly string[] };
+
+/** A router that is connected and has an id of its own, and so can be a canary. */
+export interface Candidate extends Canary {
+  /** Whether it serves what it should. */
+  readonly current: boolean;
+  /** Whether it counts its requests. */
+  readonly counts: boolean;
+}
+
+/** How many canaries there may be. */
+export const MAX_CANARIES = 50;
+
+/** Why canaries cannot be chosen as was asked. */
+export class NoCanaries extends Error {
+  override name = "NoCanaries";
+}
+
+/**
+ * Chooses canaries: those asked for by id, or by chance among those that serve what they should; routers that count their
+ * requests come first.
+ *
+ * @throws {NoCanaries} if there are not so many.
+ */
+export function chooseCanaries(
+  choice: CanaryChoice,
+  candidates: readonly Candidate[],
+  random: () => number,
+): Canary[] {
+  const byId = new Map(candidates.map((each) => [each.id, each]));
+  if (choice.kind === "ids") {
+    return [...new Set(choice.ids)].map((id) => {
+      const found = byId.get(id);
+      if (found === undefined) {
+        throw new NoCanaries(
+          `router ${show(id)} is not connected under that id`,
+        );
+      }
+      return canaryOf(found);
+    });
+  }
+  const count = choice.kind === "count"
+    ? choice.count
+    : Math.max(1, Math.ceil(byId.size * choice.share));
+  const able = shuffled(
+    [...byId.values()].filter(({ current }) => current),
+    random,
+  ).sort((a, b) => Number(b.counts) - Number(a.counts));
+  if (count > MAX_CANARIES) {
+    throw new NoCanaries(
+      `that would be ${count} canaries, and there may be at most ${MAX_CANARIES}`,
+    );
+  }
+  if (able.length < count) {
+    throw new NoCanaries(
+      `only ${able.length} of the ${byId.size} connected routers with an id serve what they should, and there are to be ${count} canaries`,
+    );
+  }
+  return able.slice(0, count).map(canaryOf);
+}
+
+function canaryOf({ id, instance, counted, before }: Candidate): Canary {
+  return { id, instance, counted, before };
+}
+
+/** Fisher and Yates. */
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const result = [...items];
+  for (let n = result.length - 1; n > 0; n--) {
+    const other = Math.floor(random() * (n + 1));
+    [result[n], result[other]] = [result[other]!, result[n]!];
+  }
+  return result;
+}
+
+/** How a canary stands to the version that it gets first. */
+export type CanaryState =
+  /** It has not answered yet. */
+  | "pending"
+  | "applied"
+  | "rejected"
+  /** It serves another history. */
+  | "conflict"
+  /** It was started anew since it was chosen. */
+  | "restarted"
+  /** It is not connected; for long enough, where that counts. */
+  | "gone"
+  | "lost";
+
+/** How a canary does. */
+export interface CanaryView {
+  readonly id: string;
+  readonly state: CanaryState;
+  /** Why it rejected. */
+  readonly error: string | null;
+  /** Its requests since it was chosen, of the last minute at most; null if it does not count. */
+  readonly counted: Counted | null;
+  /** Those in the minute before it was chosen. */
+  readonly before: Counted | null;
+}
+
+/** So few requests tell nothing. */
+const MIN_REQUESTS = 20;
+
+/** What a rollout is halted for; null while nothing speaks against it. */
+export function troubleOf(
+  view: CanaryView,
+  { maxErrors }: Pick<StagedRollout, "maxErrors">,
+): string | null {
+  const { id, state, error, counted, before } = view;
+  const router = `Router ${show(id)}`;
+  switch (state) {
+    case "rejected":
+      return `${router} rejected it: ${error}`;
+    case "conflict":
+      return `${router} is in conflict with this store.`;
+    case "restarted":
+      return `${router} was started anew.`;
+    case "lost":
+      return `${router} is not connected any more.`;
+    case "pending":
+    case "gone":
+    case "applied":
+      break;
+    default:
+      return state satisfies never;
+  }
+  if (counted === null || counted.requests < MIN_REQUESTS) return null;
+  const now = shareOf(counted);
+  const then = before === null ? 0 : shareOf(before);
+  return now - then <= maxErrors
+    ? null
+    : `On ${router.toLowerCase()} ${percent(now)} of ${
+      requests(counted)
+    } failed, after ${
+      before === null
+        ? "an unknown share"
+        : `${percent(then)} of ${requests(before)}`
+    } in the minute before; the share may rise by ${percent(maxErrors)}.`;
+}
+
+function shareOf({ requests, errors }: Counted): number {
+  return requests === 0 ? 0 : errors / requests;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 1e3) / 10}%`;
+}
+
+function requests({ requests }: Counted): string {
+  return requests === 1 ? "1 request" : `${requests} requests`;
+}
+
+/**
+ * A canary's requests under the version: since it was chosen, or first told after that, but of the last minute at most.
+ * `samples` may begin later, where the router has come back since; then what it had counted when it was chosen tells
+ * more.
+ */
+export function countedUnder(
+  samples: readonly CountSample[],
+  { counted }: Canary,
+  { from, chosenAt }: { from: number; chosenAt: number },
+): Counted | null {
+  const newest = samples.at(-1);
+  if (newest === undefined) return null;
+  return counted !== null && from <= chosenAt
+    ? difference(newest, counted)
+    : countedSince(samples, Math.max(from, chosenAt));
+}
