@@ -138,7 +138,7 @@ export function troubleOf(
   if (counted === null || counted.requests < MIN_REQUESTS) return null;
   const now = shareOf(counted);
   const then = before === null ? 0 : shareOf(before);
-  return now - then <= maxErrors
+  return now - then - maxErrors < Number.EPSILON
     ? null
     : `On ${router.toLowerCase()} ${percent(now)} of ${
       requests(counted)

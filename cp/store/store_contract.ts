@@ -9,9 +9,11 @@ import {
   type HoldOrder,
   NothingBefore,
   OnTrial,
+  RolloutUnderWay,
   type RouterRecord,
   StoreDamaged,
   StoreUnavailable,
+  TooManyCanaries,
   type VersionStore,
 } from "./store.ts";
 
@@ -256,6 +258,138 @@ export function testStore(
       );
     },
     { keepVersions: 1 },
+  );
+
+  const staging = (...ids: string[]) => ({
+    canaries: ids.map((id) => ({
+      id,
+      instance: "i-1",
+      counted: { requests: 10, errors: 1 },
+      before: null,
+    })),
+    holdMs: 1000,
+    maxErrors: 0.01,
+  });
+
+  test(
+    "commit() of a version for canaries keeps all others out until it is promoted, or is taken back",
+    async (store, place) => {
+      const first = staging("a", "b");
+      await assert.rejects(
+        store.commit(assign("acme", "b"), NOBODY, { staging: first }),
+        NothingBefore,
+      );
+      const before = await store.commit(assign("acme", "b"), NOBODY);
+      const same = await store.commit(() => before.version.config, NOBODY, {
+        staging: first,
+      });
+      assert.equal(same.changed, false);
+      assert.equal((await store.head()).rollout, null);
+      const staged = await store.commit(assign("acme", "a"), {
+        author: "ann",
+        message: null,
+      }, { staging: first });
+      const { createdAt } = staged.version;
+      const rollout = {
+        ...first,
+        version: 2,
+        before: 1,
+        startedAt: createdAt,
+        until: new Date(Date.parse(createdAt) + 1000).toISOString(),
+        author: "ann",
+      };
+      assert.deepEqual((await store.head()).rollout, rollout);
+      assert.equal(await store.rollout(2), null);
+      const other = await place.open();
+      for (const each of [store, other]) {
+        await assert.rejects(
+          each.commit(assign("globex", "b"), NOBODY),
+          RolloutUnderWay,
+        );
+      }
+      await assert.rejects(
+        store.takeover({ above: 0, epochs: [] }, NOBODY),
+        RolloutUnderWay,
+      );
+      await assert.rejects(store.promote(1, null), RolloutUnderWay);
+      await store.changeOrders((orders) => orders);
+      assert.equal((await other.head()).rollout?.version, 2);
+
+      assert.equal((await other.promote(2, "bob")).rollout, null);
+      await assert.rejects(store.promote(2, "bob"), RolloutUnderWay);
+      const promoted = await store.rollout(2);
+      assert.deepEqual(promoted, {
+        ...rollout,
+        outcome: "promoted",
+        endedAt: promoted?.endedAt,
+        endedBy: "bob",
+        reason: null,
+        takenBackBy: null,
+      });
+
+      await store.commit(assign("acme", "b"), NOBODY, {
+        staging: staging("c"),
+      });
+      const halts = {
+        version: 2,
+        outcome: "halted",
+        reason: "it broke",
+      } as const;
+      const back = () => staged.version.config;
+      await assert.rejects(
+        store.commit(back, NOBODY, { halts }),
+        RolloutUnderWay,
+      );
+      const halted = await store.commit(back, NOBODY, {
+        halts: { ...halts, version: 3 },
+      });
+      assert.equal(halted.version.digest, staged.version.digest);
+      assert.equal((await other.head()).rollout, null);
+      await assert.rejects(
+        store.commit(back, NOBODY, { halts: { ...halts, version: 3 } }),
+        RolloutUnderWay,
+      );
+      const ended = await other.rollout(3);
+      assert.deepEqual(
+        [ended?.outcome, ended?.reason, ended?.takenBackBy, ended?.endedBy],
+        ["halted", "it broke", 4, null],
+      );
+      const versions = async (options: { before?: number; limit: number }) =>
+        (await other.rollouts(options)).map(({ version }) => version);
+      assert.deepEqual(await versions({ limit: 10 }), [3, 2]);
+      assert.deepEqual(await versions({ limit: 1 }), [3]);
+      assert.deepEqual(await versions({ before: 3, limit: 10 }), [2]);
+      await store.commit(assign("globex", "b"), NOBODY);
+    },
+  );
+
+  test("commit() refuses more canaries than can be kept", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const ids = Array.from({ length: 50 }, (_, n) => `${n}`.padEnd(128, "x"));
+    await assert.rejects(
+      store.commit(assign("acme", "a"), NOBODY, { staging: staging(...ids) }),
+      TooManyCanaries,
+    );
+    assert.equal((await store.head()).version, 1);
+  });
+
+  test(
+    "rollouts() forgets those of versions that are not kept",
+    async (store) => {
+      await store.commit(assign("acme", "b"), NOBODY);
+      await store.commit(assign("acme", "a"), NOBODY, {
+        staging: staging("a"),
+      });
+      await store.promote(2, null);
+      for (const placement of ["b", "a", "b"]) {
+        await store.commit(assign("acme", placement), NOBODY);
+      }
+      // A database drops them beside what it is asked for.
+      while ((await store.list({ limit: 10 })).length > 2);
+      assert.deepEqual(await store.rollouts({ limit: 10 }), []);
+      assert.equal(await store.rollout(2), null);
+    },
+    { keepVersions: 2 },
   );
 
   test("setAssertions() keeps rules beside the versions, which tell by which they were made", async (store) => {

@@ -1,0 +1,290 @@
+import assert from "node:assert/strict";
+import { MemoryDatabase } from "../store/memory_store.ts";
+import type { Canary, Committed } from "../store/store.ts";
+import { type FakeRouter, makeConfig, Rig, settle } from "./fakes.ts";
+
+/** Commits a version that these routers are to get first. */
+async function stage(
+  { hub, store }: Rig,
+  ids: readonly string[],
+  options: { holdMs?: number; maxErrors?: number } = {},
+): Promise<Committed> {
+  const candidates = await hub.candidates();
+  const canaries = candidates.filter(({ id }) => ids.includes(id)).map((
+    { id, instance, counted, before },
+  ): Canary => ({ id, instance, counted, before }));
+  assert.equal(canaries.length, ids.length);
+  const { holdMs = 30_000, maxErrors = 0.01 } = options;
+  const committed = await store.commit(
+    () => makeConfig(["staged"], "tier2"),
+    { author: null, message: null },
+    { staging: { canaries, holdMs, maxErrors } },
+  );
+  await settle();
+  return committed;
+}
+
+/** Lets seconds go by in which these routers answer every ping. */
+async function live(
+  rig: Rig,
+  seconds: number,
+  routers: readonly FakeRouter[],
+  pong: Record<string, unknown> = {},
+): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    await rig.clock.advance(1000);
+    for (const { say } of routers) say({ type: "pong", ...pong });
+    await settle();
+  }
+}
+
+async function statusOf({ hub }: Rig, id: string): Promise<unknown[]> {
+  const [view] = await hub.router(id);
+  return [view?.status, view?.lag?.versions];
+}
+
+function pushed({ socket }: FakeRouter): number[] {
+  return socket.pushes.map(({ version }) => version!);
+}
+
+/** Two routers that serve version 1. */
+async function two(rig: Rig): Promise<[FakeRouter, FakeRouter]> {
+  const routers: [FakeRouter, FakeRouter] = [
+    await rig.connect({ id: "a", instance: "i-a" }),
+    await rig.connect({ id: "b", instance: "i-b" }),
+  ];
+  for (const router of routers) router.apply(1);
+  await live(rig, 1, routers);
+  return routers;
+}
+
+Deno.test("Hub pushes a staged version to its canaries only, and each router is told of, and judged by, what it should serve", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await stage(rig, ["a"]);
+  a.apply(2);
+  await live(rig, 6, [a, b]);
+  assert.deepEqual([pushed(a), pushed(b)], [[1, 2], [1]]);
+  assert.equal(a.socket.pings.at(-1)?.version, 2);
+  assert.equal(b.socket.pings.at(-1)?.version, 1);
+  assert.deepEqual(await statusOf(rig, "a"), ["current", 0]);
+  assert.deepEqual(await statusOf(rig, "b"), ["current", 0]);
+  // Who comes, and has nothing, gets what most have; who has the version already keeps it.
+  const late = await rig.connect({ id: "late" });
+  assert.deepEqual(pushed(late), [1]);
+  late.apply(1);
+  const { version, epoch, digest } = (await rig.store.current())!;
+  const ahead = await rig.connect({ id: "ahead", version, epoch, digest });
+  assert.deepEqual(pushed(ahead), []);
+  assert.deepEqual(await statusOf(rig, "ahead"), ["current", 0]);
+
+  await live(rig, 25, [a, b, late, ahead]);
+  assert.deepEqual((await rig.store.head()).rollout, null);
+  assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
+  assert.deepEqual([pushed(b), pushed(late)], [[1, 2], [1, 2]]);
+  assert.deepEqual(pushed(ahead), []);
+  assert.equal(rig.log.find("a rollout is promoted").length, 1);
+});
+
+Deno.test("Hub waits for the canaries of a version, and for all once it is promoted", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  const watch = rig.hub.follow();
+  const { version } = await stage(rig, ["a"]);
+  const staged = watch.wait(version, { timeoutMs: 5000 });
+  await settle();
+  a.apply(2);
+  await settle();
+  const { applied, pending, gone } = await staged;
+  assert.deepEqual({ applied, pending, gone }, {
+    applied: 1,
+    pending: [],
+    gone: [],
+  });
+  watch.end();
+  // Drained is only what all serve.
+  const rollout = await rig.hub.rollout(version);
+  assert.deepEqual([rollout.state, rollout.pending], ["draining", ["b"]]);
+
+  const second = rig.hub.follow();
+  await rig.store.promote(2, "ann");
+  await settle();
+  const promoted = second.wait(version, { timeoutMs: 5000 });
+  await settle();
+  b.apply(2);
+  await settle();
+  assert.equal((await promoted).applied, 2);
+  second.end();
+  await live(rig, 1, [a, b]);
+});
+
+Deno.test("Hub halts a rollout by a canary's errors, held against its own minute before", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  // 10 % fail all the time.
+  for (let n = 0; n <= 60; n++) {
+    await live(rig, 1, [a, b], { requests: 10 * n, errors: n });
+  }
+  await stage(rig, ["a"], { holdMs: 60_000, maxErrors: 0.05 });
+  a.apply(2);
+  for (let n = 61; n < 70; n++) {
+    await live(rig, 1, [a, b], { requests: 10 * n, errors: n });
+  }
+  assert.equal((await rig.store.head()).rollout?.version, 2);
+  const [view] = await rig.hub.canaries((await rig.store.head()).rollout!);
+  assert.deepEqual(view?.before, { requests: 600, errors: 60 });
+  assert.deepEqual(view?.counted, { requests: 90, errors: 9 });
+  await live(rig, 3, [a, b], { requests: 720, errors: 90 });
+  const ended = await rig.store.rollout(2);
+  assert.deepEqual([ended?.outcome, ended?.takenBackBy], ["halted", 3]);
+  assert.match(
+    ended!.reason!,
+    /^On router "a" 25% of 120 requests failed, after 10% of 600 requests/,
+  );
+  const digests = [await rig.store.digestOf(1), await rig.store.digestOf(3)];
+  assert.equal(digests[0]?.digest, digests[1]?.digest);
+  assert.deepEqual([pushed(a), pushed(b)], [[1, 2, 3], [1, 3]]);
+});
+
+Deno.test("Hub halts a rollout by a canary that is lost, and not by a connection that is back soon", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await stage(rig, ["a"]);
+  a.apply(2);
+  await live(rig, 2, [a, b]);
+  a.link.closed();
+  await live(rig, 3, [b]);
+  const { version, epoch, digest } = (await rig.store.current())!;
+  const again = await rig.connect({
+    id: "a",
+    instance: "i-a",
+    version,
+    epoch,
+    digest,
+  });
+  await live(rig, 8, [again, b]);
+  assert.equal((await rig.store.head()).rollout?.version, 2);
+  again.link.closed();
+  await live(rig, 7, [b]);
+  const ended = await rig.store.rollout(2);
+  assert.equal(ended?.reason, 'Router "a" is not connected any more.');
+});
+
+Deno.test("Hub halts a rollout that a canary rejects, or does not apply in time", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await stage(rig, ["a"]);
+  a.say({ type: "ack", version: 2, status: "rejected", error: "no" });
+  await live(rig, 1, [a, b]);
+  assert.equal(
+    (await rig.store.rollout(2))?.reason,
+    'Router "a" rejected it: no',
+  );
+  for (const router of [a, b]) router.apply(3);
+  await stage(rig, ["b"], { holdMs: 3000 });
+  await live(rig, 7, [a, b]);
+  assert.equal((await rig.store.head()).rollout?.version, 4);
+  await live(rig, 3, [a, b]);
+  assert.equal(
+    (await rig.store.rollout(4))?.reason,
+    "Router b has not applied it in time.",
+  );
+});
+
+Deno.test("a control plane that starts in the middle goes on: it waits for the canaries, and then ends the rollout", async () => {
+  for (const comesBack of [true, false]) {
+    const database = new MemoryDatabase();
+    {
+      await using rig = await Rig.started({ database, versions: 1 });
+      const [a] = await two(rig);
+      await stage(rig, ["a"], { holdMs: 1000 });
+      a.apply(2);
+    }
+    await using rig = await Rig.started({ database });
+    await rig.clock.advance(3000);
+    // Who is no canary gets the version before.
+    const b = await rig.connect({ id: "b" });
+    assert.deepEqual(pushed(b), [1]);
+    await live(rig, 20, [b]);
+    assert.equal((await rig.store.head()).rollout?.version, 2);
+    if (comesBack) {
+      const { version, epoch, digest } = (await rig.store.current())!;
+      const a = await rig.connect({
+        id: "a",
+        instance: "i-a",
+        version,
+        epoch,
+        digest,
+      });
+      await live(rig, 2, [a, b]);
+    } else await live(rig, 12, [b]);
+    const ended = await rig.store.rollout(2);
+    assert.equal(ended?.outcome, comesBack ? "promoted" : "halted");
+  }
+});
+
+Deno.test("control planes on one store take part: each pushes what its routers should serve, and watches the canaries", async () => {
+  const database = new MemoryDatabase();
+  await using one = await Rig.started({
+    database,
+    exclusive: false,
+    versions: 1,
+  });
+  await using other = await Rig.started({
+    database,
+    exclusive: false,
+    controlPlane: "cp-2",
+  });
+  const pass = async (
+    seconds: number,
+    a: FakeRouter,
+    b: FakeRouter,
+    pong: Record<string, unknown> = {},
+  ) => {
+    for (let second = 0; second < seconds; second++) {
+      await live(one, 1, [a]);
+      await live(other, 1, [b], pong);
+    }
+  };
+  const a = await one.connect({ id: "a", instance: "i-a" });
+  const b = await other.connect({ id: "b", instance: "i-b" });
+  a.apply(1);
+  b.apply(1);
+  await pass(2, a, b);
+  await stage(one, ["b"], { holdMs: 5000 });
+  b.apply(2);
+  await pass(3, a, b);
+  assert.deepEqual([pushed(a), pushed(b)], [[1], [1, 2]]);
+  const [view] = await one.hub.canaries((await one.store.head()).rollout!);
+  assert.equal(view?.state, "applied");
+  await pass(5, a, b);
+  assert.equal((await one.store.rollout(2))?.outcome, "promoted");
+  a.apply(2);
+  await pass(1, a, b);
+
+  const { version } = await one.store.commit(() => makeConfig(["x"]), {
+    author: null,
+    message: null,
+  });
+  await settle();
+  a.apply(version.version);
+  b.apply(version.version);
+  await pass(2, a, b, { requests: 100, errors: 0 });
+  await one.store.commit(() => makeConfig(["y"]), {
+    author: null,
+    message: null,
+  }, {
+    staging: {
+      canaries: [{ id: "b", instance: "i-b", counted: null, before: null }],
+      holdMs: 60_000,
+      maxErrors: 0.01,
+    },
+  });
+  await settle();
+  b.apply(4);
+  await pass(2, a, b, { requests: 100, errors: 0 });
+  await pass(2, a, b, { requests: 200, errors: 50 });
+  assert.equal((await one.store.rollout(4))?.outcome, "halted");
+  await pass(1, a, b);
+  assert.deepEqual(pushed(a).at(-1), 5);
+});
