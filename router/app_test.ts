@@ -335,6 +335,8 @@ Deno.test("createApp() answers 502 without the endpoint's address, and keeps the
     doesNotMatch(answer, new RegExp(`${port}|127\\.0\\.0\\.1`));
   }
   equal(router.traffic.of("cell").errors.get("refused"), 2);
+  const { answered, failed } = router.traffic;
+  deepEqual({ answered, failed }, { answered: 2, failed: 2 });
   equal(router.log[0]!.kind, "refused");
   equal(router.log[0]!.waited, null);
   equal(router.log[0]!.error?.name, "UpstreamError");
@@ -595,6 +597,9 @@ Deno.test("createApp() never ends a cut answer as if it were whole", async () =>
     doesNotMatch(answer, /\r\n0\r\n/);
     ok(answer.includes("ab"));
     equal(router.traffic.of("cell").errors.get("cut"), 1);
+    // The client was told 200, and did not get what that promised.
+    const { answered, failed } = router.traffic;
+    deepEqual({ answered, failed }, { answered: 1, failed: 1 });
     equal(router.log[0]!.error?.name, "UpstreamError");
   }
 });

@@ -129,3 +129,48 @@ Deno.test("EventFeed.close() ends the streams and takes no new ones", async () =
   assert.equal(await events.next(), null);
   assert.equal((await app.call("GET", "/v1/events")).status, 503);
 });
+
+Deno.test("EventFeed tells of a rollout that is under way, that begins and that ends", async () => {
+  await using app = new TestApp();
+  await app.seed();
+  app.fleet.able = [{
+    id: "r1",
+    instance: "i",
+    counted: null,
+    before: null,
+    current: true,
+    counts: true,
+  }];
+  const events = await open(app);
+  await events.next();
+  const staged = await app.call("PUT", "/v1/customers/acme?canary=1", {
+    body: { placement: "tier2" },
+  });
+  assert.equal(staged.status, 200);
+  async function rollout(from: Events): Promise<Record<string, unknown>> {
+    for (;;) {
+      const event = await from.next();
+      assert.ok(event !== null);
+      if (event["event"] === "rollout") return JSON.parse(event["data"]!);
+    }
+  }
+  const began = await rollout(events);
+  assert.deepEqual([began["id"], began["state"], began["canaries"]], [
+    2,
+    "under_way",
+    ["r1"],
+  ]);
+  const late = await open(app);
+  assert.equal((await rollout(late))["state"], "under_way");
+  const { status } = await app.call("POST", "/v1/rollouts/2/abort");
+  assert.equal(status, 200);
+  for (const each of [events, late]) {
+    const ended = await rollout(each);
+    assert.deepEqual([ended["id"], ended["state"], ended["taken_back_by"]], [
+      2,
+      "aborted",
+      3,
+    ]);
+    await each.close();
+  }
+});

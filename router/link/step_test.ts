@@ -292,8 +292,16 @@ Deno.test("step() answers a ping with what is served and learns its lag", () => 
   );
   assert.equal(encode(message), '{"type":"pong","version":5,"epoch":"e"}');
   assert.deepEqual(lag(driver.state, 2000), { versions: 2, ms: 2000 });
+  driver.do({ type: "counted", counted: { requests: 12, errors: 3 } });
   driver.now = 3000;
-  driver.text({ type: "ping", version: 8, epoch: "e" });
+  const counted = only(
+    driver.text({ type: "ping", version: 8, epoch: "e" }),
+    "send",
+  );
+  assert.equal(
+    encode(counted.message),
+    '{"type":"pong","version":5,"epoch":"e","requests":12,"errors":3}',
+  );
   assert.deepEqual(lag(driver.state, 4000), { versions: 3, ms: 4000 });
   driver.text({ type: "ping", version: 5, epoch: "e" });
   assert.deepEqual(lag(driver.state, 9000), { versions: 0, ms: 0 });

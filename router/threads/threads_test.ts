@@ -18,7 +18,10 @@ const OPTIONS: ThreadsOptions = {
 const MORTAL = `data:text/javascript,${
   encodeURIComponent(`
     onmessage = ({ data }) => {
-      if (data.type === "start") postMessage({ type: "listening" });
+      if (data.type === "start") {
+        postMessage({ type: "counted", counted: { requests: 7, errors: 2 } });
+        postMessage({ type: "listening" });
+      }
       if (data.type === "count") {
         postMessage({ type: "counts", counts: {
           inFlight: 1, connections: 2, acceptErrors: 3, uncaught: 4, placements: [],
@@ -56,6 +59,9 @@ Deno.test("Threads puts another thread in the place of one that dies, and keeps 
   equal(threads.serving, 1);
   const [before] = await threads.counts();
   match(JSON.stringify(before), /"connections":2/);
+  const sum = () =>
+    threads.counted().reduce((sum, { requests }) => sum + requests, 0);
+  equal(sum(), 7);
   threads.renew({ cert: "", key: "" });
   await eventually(() => threads.serving === 0, "the thread dies");
   await eventually(() => threads.serving === 1, "another takes its place");
@@ -66,6 +72,7 @@ Deno.test("Threads puts another thread in the place of one that dies, and keeps 
   equal(lost!.refused.max_connections, 5);
   equal(lost!.connections + lost!.inFlight, 0);
   equal(now!.connections, 2);
+  equal(sum(), 14);
   await threads.stop(0);
 });
 

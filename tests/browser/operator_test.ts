@@ -4,6 +4,7 @@ import { Installation } from "../harness/installation.ts";
 import { ControlPlane } from "../harness/control_plane.ts";
 import { DraftRouter } from "../harness/draft.ts";
 import { dataFolder } from "../harness/program.ts";
+import type { Router } from "../harness/router.ts";
 import { until } from "../harness/until.ts";
 import { WaitingCell } from "../harness/waiting_cell.ts";
 import { startBrowser } from "./browser.ts";
@@ -321,6 +322,46 @@ operator(
     await trial.waitFor({ state: "detached" });
     await all.router.serves(4);
     equal((await all.router.ask("acme")).placement, "one");
+  },
+);
+
+operator(
+  "a version goes to canaries first, and how they do is shown until it is promoted or taken back",
+  async (all, page) => {
+    const [first, second] = all.routers as [Router, Router];
+    const stage = async (placement: string) => {
+      await page.getByRole("link", { name: "Customers" }).click();
+      await page.getByLabel("Select acme").check();
+      await page.getByRole("button", { name: "Move 1…" }).click();
+      await page.getByLabel("To placement").fill(placement);
+      await page.getByRole("button", { name: "Show the difference" }).click();
+      await page.getByLabel("Canaries first").fill(`id:${first.id}`);
+      await page.getByLabel("For", { exact: true }).fill("60s");
+      await page.getByRole("button", { name: "Move", exact: true }).click();
+      await see(page, "1 of 1 canary");
+      await page.getByRole("button", { name: "Close" }).click();
+    };
+    await stage("two");
+    const rollout = page.getByRole("region", { name: "Rollout" });
+    await rollout.getByText("Version 2 is for canaries only").waitFor();
+    await rollout.getByText(/^applied, [0-9]+ of [0-9]+ requests? failed/)
+      .waitFor();
+    equal((await first.ask("acme")).placement, "two");
+    equal((await second.ask("acme")).placement, "one");
+    // Who is no canary is not behind.
+    await page.getByRole("link", { name: "Fleet", exact: true }).click();
+    await see(page, "2 routers");
+    equal(await page.locator(".badge").count(), 0);
+    await rollout.getByRole("button", { name: "Take it back" }).click();
+    await rollout.getByText("Version 2 was aborted").waitFor();
+    await rollout.getByRole("button", { name: "Dismiss" }).click();
+    await rollout.waitFor({ state: "detached" });
+    for (const router of [first, second]) await router.serves(3);
+
+    await stage("two");
+    await rollout.getByRole("button", { name: "Promote now" }).click();
+    await rollout.getByText("Version 4 was promoted").waitFor();
+    await second.serves(4);
   },
 );
 

@@ -526,3 +526,53 @@ command(
     match(await done(call, "move acme --to two"), /1 customer moved/);
   },
 );
+
+command(
+  "ctl rolls a version out to canaries first, shows how they do, and promotes or aborts it",
+  async (all, call) => {
+    equal(
+      await done(call, "rollouts"),
+      "No version was rolled out in stages.\n",
+    );
+    const id = all.router.id;
+    const staged = await call(
+      `move acme --to two --canary id:${id} --hold 60s --max-errors 5% --wait`,
+    );
+    equal(staged.code, 0, staged.err);
+    const [, version] = /Version (\d+) is committed/.exec(staged.out)!;
+    match(
+      staged.out,
+      new RegExp(`It is for ${id} only, and for all in .* rollouts ${version}`),
+    );
+    match(
+      await done(call, `rollouts ${version}`),
+      new RegExp(
+        `Version ${version} is for canaries only; .*\n  ${id}: applied, [0-9]+ of [0-9]+ requests? failed`,
+      ),
+    );
+    match(await done(call, "status"), /It is for 1 canary only/);
+    const other = await call("move globex --to two");
+    match(other.err, new RegExp(`Version ${version} is being rolled out`));
+    match(
+      await done(call, `promote ${version}`),
+      new RegExp(`Version ${version} was promoted`),
+    );
+    await done(call, "move acme --to one --canary 100%");
+    match(
+      await done(call, `abort ${Number(version) + 1}`),
+      new RegExp(
+        `Version ${Number(version) + 1} was aborted, and version ${
+          Number(version) + 2
+        } has what was before`,
+      ),
+    );
+    const again = await call(`abort ${version}`);
+    equal(again.code, 1);
+    match(again.err, /is not being rolled out/);
+    const list = JSON.parse(await done(call, "--json rollouts"));
+    deepEqual(
+      list.map(({ state }: { state: string }) => state),
+      ["aborted", "promoted"],
+    );
+  },
+);
