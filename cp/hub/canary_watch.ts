@@ -333,7 +333,17 @@ export async function takeBack(
 ): Promise<Committed> {
   const { outcome, reason, author } = options;
   const old = await store.get(before);
-  if (old === null) throw new Error(`Version ${before} is not kept any more`);
+  if (old === null) {
+    // Once it is over others commit, and the version may be dropped.
+    const { rollout } = await store.head();
+    if (rollout?.version !== version) {
+      throw new RolloutUnderWay(
+        `The rollout of version ${version} is over`,
+        rollout,
+      );
+    }
+    throw new Error(`Version ${before} is not kept any more`);
+  }
   return await store.commit(() => old.config, {
     author,
     message: outcome === "aborted"

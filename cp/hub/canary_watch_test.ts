@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
-import { MemoryDatabase } from "../store/memory_store.ts";
-import type { Canary, Committed } from "../store/store.ts";
-import { type FakeRouter, makeConfig, Rig, settle } from "./fakes.ts";
+import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
+import {
+  type Canary,
+  type Committed,
+  RolloutUnderWay,
+} from "../store/store.ts";
+import { takeBack } from "./canary_watch.ts";
+import { FakeLog, type FakeRouter, makeConfig, Rig, settle } from "./fakes.ts";
 
 /** Commits a version that these routers are to get first. */
 async function stage(
@@ -287,4 +292,25 @@ Deno.test("control planes on one store take part: each pushes what its routers s
   assert.equal((await one.store.rollout(4))?.outcome, "halted");
   await pass(1, a, b);
   assert.deepEqual(pushed(a).at(-1), 5);
+});
+
+Deno.test("takeBack() says that a rollout is over, also where what was before it is not kept any more", async () => {
+  const store = new MemoryStore({ keepVersions: 2, log: new FakeLog() });
+  const nobody = { author: null, message: null };
+  await store.commit(() => makeConfig(["a"]), nobody);
+  await store.commit(() => makeConfig(["b"]), nobody, {
+    staging: { canaries: [], holdMs: 1000, maxErrors: 0 },
+  });
+  const rollout = (await store.head()).rollout!;
+  await store.promote(2, null);
+  await store.commit(() => makeConfig(["c"]), nobody);
+  await assert.rejects(
+    takeBack(store, rollout, {
+      outcome: "aborted",
+      reason: "It was aborted.",
+      author: null,
+    }),
+    RolloutUnderWay,
+  );
+  await store.close();
 });

@@ -92,6 +92,11 @@ export async function revert(
 ): Promise<Committed> {
   const old = await store.get(before);
   if (old === null) {
+    // Once it is over others commit, and the version may be dropped.
+    const { trial } = await store.head();
+    if (trial?.version !== version) {
+      throw new OnTrial(`Version ${version} does not wait any more`, trial);
+    }
     throw new Error(`Version ${before} is not kept any more`);
   }
   return await store.commit(() => old.config, attribution, {

@@ -242,6 +242,7 @@ export class Checker {
       );
       return;
     }
+    this.#canariesFirst(connection, push);
     this.#notRejected(connection, push);
     this.#noConflict(connection, push, nodes);
   }
@@ -256,6 +257,42 @@ export class Checker {
         "one push at a time",
         connection,
         `${nameOf(next)} begins while ${nameOf(last)} is on its way`,
+      );
+    }
+  }
+
+  /** A version that is for canaries only is pushed to nobody else. */
+  #canariesFirst(connection: Connection, push: PushRecord): void {
+    const { rollout, current } = this.#history;
+    if (
+      rollout === null || push.epoch !== current?.epoch ||
+      push.version !== rollout.version ||
+      rollout.canaries.some(({ id }) => id === connection.router.id)
+    ) return;
+    this.#fail(
+      "canaries first",
+      connection,
+      `${nameOf(push)} begins, which is for ${
+        rollout.canaries.map(({ id }) => id)
+      } only`,
+    );
+  }
+
+  /** A control plane gives a version to all by itself: none of its canaries is known to have refused it. */
+  promoting(
+    server: string,
+    { version, epoch }: { version: number; epoch: string },
+  ): void {
+    const { rollout } = this.#history;
+    if (rollout?.version !== version) return;
+    for (const { server: at, router, instance, held } of this.#connections) {
+      if (at?.name !== server || !held) continue;
+      if (!rollout.canaries.some(({ id }) => id === router.id)) continue;
+      const rejection = this.#rejections.get(`${server} ${instance}`);
+      if (rejection?.version !== version || rejection.epoch !== epoch) continue;
+      this.#simulation.fail(
+        "what a canary refuses is not promoted",
+        `${server} promotes version ${version}, which ${instance} has refused`,
       );
     }
   }
@@ -280,7 +317,9 @@ export class Checker {
     push: PushRecord,
     nodes: readonly Node[],
   ): void {
-    const stands = nodes.map((node) => standing(connection.told, node));
+    // Who is given the version before canaries' is judged by theirs.
+    const heads = nodes.flatMap((node) => [node, ...node.staged]);
+    const stands = heads.map((head) => standing(connection.told, head));
     if (stands.every((each) => each === "conflict")) {
       this.#fail(
         "conflict holds",
@@ -289,12 +328,12 @@ export class Checker {
       );
     }
     if (!stands.every((each) => each === "blank")) return;
-    const outnumbered = nodes.every((node) => {
+    const outnumbered = heads.every((head) => {
       let conflicts = 0;
       let follows = 0;
       for (const other of this.#connections) {
         if (!other.held || other.server !== connection.server) continue;
-        const stands = standing(other.told, node);
+        const stands = standing(other.told, head);
         if (stands === "conflict") conflicts++;
         if (stands === "follows") follows++;
       }

@@ -1,3 +1,5 @@
+import { chooseCanaries, NoCanaries } from "../../cp/hub/canaries.ts";
+import { takeBack } from "../../cp/hub/canary_watch.ts";
 import { Hub } from "../../cp/hub/hub.ts";
 import { fencedMove, type FenceOptions } from "../../cp/api/fenced_move.ts";
 import { newHold, placeHold } from "../../cp/api/holds.ts";
@@ -10,6 +12,8 @@ import {
   EmptyStore,
   NothingBefore,
   OnTrial,
+  RolloutUnderWay,
+  type Staging,
   StoreDamaged,
   StoreUnavailable,
   type Version,
@@ -26,7 +30,7 @@ import type { Traffics } from "./data_plane.ts";
 import type { Place } from "./place.ts";
 import { RemoteCalls } from "./remote_calls.ts";
 import { Process, type Simulation } from "./simulation.ts";
-import type { SimulatedHub, Variation } from "./variation.ts";
+import { type SimulatedHub, type Variation, wrapped } from "./variation.ts";
 
 /** What the first edit of an empty store starts from. */
 const EMPTY_CONFIG: Config = {
@@ -74,12 +78,16 @@ export class ControlPlane {
   /** Null until it listens. */
   hub: SimulatedHub | null = null;
   calls: RemoteCalls | null = null;
-  /** Waits for a rollout, fenced moves and changes of rules that have not ended. */
+  /** Edits, waits for their rollouts, fenced moves and changes of rules that have not ended. */
   waits = 0;
   /** Fenced moves that came to their end. */
   fenced = 0;
   /** Rules that were set. */
   pins = 0;
+  /** Rollouts that ended by themselves: how often that was tried. */
+  promoted = 0;
+  halted = 0;
+  haltedByErrors = 0;
   /** What the newest wait answered. */
   rollout: Rollout | null = null;
   #newestWait: unknown = null;
@@ -151,15 +159,19 @@ export class ControlPlane {
       waitMs: number | null;
       drained?: boolean;
       confirmWithinMs?: number | null;
+      staged?: { canaries: number; holdMs: number } | null;
     },
   ): void {
-    const { confirmWithinMs } = options;
+    const { confirmWithinMs, staged } = options;
     this.#attempt(
-      (store) =>
-        store.commit(
+      async (store, hub) =>
+        await store.commit(
           assigning(change, this.#assertions!),
           NOBODY,
-          confirmWithinMs == null ? {} : { confirmWithinMs },
+          {
+            ...(confirmWithinMs == null ? {} : { confirmWithinMs }),
+            ...(staged == null ? {} : { staging: await staging(hub, staged) }),
+          },
         ),
       { change, until: options.drained ? "drained" : "applied", ...options },
     );
@@ -172,6 +184,26 @@ export class ControlPlane {
       if (trial == null) return;
       try {
         await this.#store!.confirm(trial.version);
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+      }
+    });
+  }
+
+  /** Promotes or aborts the version that is for canaries only, if one is, as `POST /v1/rollouts/{id}/…` does. */
+  endRollout({ promote }: { promote: boolean }): void {
+    this.within(async (hub) => {
+      const rollout = hub.standing?.head.rollout;
+      if (rollout == null) return;
+      try {
+        if (promote) await this.#store!.promote(rollout.version, "somebody");
+        else {
+          await takeBack(this.#store!, rollout, {
+            outcome: "aborted",
+            reason: "It was aborted.",
+            author: "somebody",
+          });
+        }
       } catch (error) {
         if (!isStoreError(error)) throw error;
       }
@@ -250,7 +282,8 @@ export class ControlPlane {
       const opened = await place.open(this.calls!, {
         wrapKv: variation.kv ?? ((kv) => kv),
       });
-      const store = variation.store?.(opened) ?? opened;
+      const watched = this.#watched(process, opened);
+      const store = variation.store?.(watched) ?? watched;
       this.#store = store;
       this.#assertions = new CommittedAssertions(store);
       const made: SimulatedHub = new Hub({
@@ -273,6 +306,28 @@ export class ControlPlane {
     }
   }
 
+  /** A store that tells the checker when a rollout ends by itself. */
+  #watched(process: Process, store: VersionStore): VersionStore {
+    const { checker } = this.#options;
+    return wrapped(store, {
+      promote: async (version, by) => {
+        const { epoch } = await store.head();
+        if (by === null) {
+          checker.promoting(process.name, { version, epoch });
+          this.promoted++;
+        }
+        return await store.promote(version, by);
+      },
+      commit: async (edit, attribution, options) => {
+        if (options?.halts?.outcome === "halted") {
+          this.halted++;
+          if (options.halts.reason.includes("failed")) this.haltedByErrors++;
+        }
+        return await store.commit(edit, attribution, options);
+      },
+    });
+  }
+
   #attempt(
     commit: (store: VersionStore, hub: SimulatedHub) => Promise<Committed>,
     options: CommitOptions,
@@ -289,7 +344,7 @@ export class ControlPlane {
     const { simulation, history } = this.#options;
     const { rollbacks } = history;
     const watch = waitMs === null ? null : hub.follow();
-    if (watch !== null) this.waits++;
+    this.waits++;
     this.#newestWait = watch ?? this.#newestWait;
     try {
       const committed = await commit(store, hub);
@@ -310,10 +365,8 @@ export class ControlPlane {
       if (!isStoreError(error)) throw error;
       simulation.trace(`edit failed: ${error}`);
     } finally {
-      if (watch !== null) {
-        watch.end();
-        this.waits--;
-      }
+      watch?.end();
+      this.waits--;
     }
   }
 
@@ -485,7 +538,21 @@ function isStoreError(error: unknown): boolean {
   return error instanceof StoreUnavailable || error instanceof StoreDamaged ||
     error instanceof EmptyStore || error instanceof RangeError ||
     error instanceof ProblemError || error instanceof OnTrial ||
-    error instanceof NothingBefore;
+    error instanceof NothingBefore || error instanceof RolloutUnderWay ||
+    error instanceof NoCanaries;
+}
+
+/** A rollout to so many canaries, chosen as the API chooses them. */
+async function staging(
+  hub: SimulatedHub,
+  { canaries, holdMs }: { canaries: number; holdMs: number },
+): Promise<Staging> {
+  const choice = { kind: "count", count: canaries } as const;
+  return {
+    canaries: chooseCanaries(choice, await hub.candidates(), Math.random),
+    holdMs,
+    maxErrors: 0.01,
+  };
 }
 
 function equal(

@@ -16,6 +16,12 @@ export function act(park: Park, action: Action): void {
       );
       return;
     }
+    case "end rollout":
+      park.controlPlane(action).endRollout(action);
+      return;
+    case "failing requests":
+      park.router(action).failFor(action.forMs);
+      return;
     case "confirm":
       park.controlPlane(action).confirm();
       return;

@@ -1,4 +1,9 @@
-import type { Head, Trial, Version } from "../../cp/store/store.ts";
+import type {
+  Head,
+  StagedRollout,
+  Trial,
+  Version,
+} from "../../cp/store/store.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A version as it was committed. */
@@ -13,6 +18,8 @@ export interface Node {
   customers: ReadonlyMap<string, string> | null;
   /** Who had to be where when it was committed; null for nobody. */
   readonly pin: Pin | null;
+  /** The versions made of it that were for canaries first: while one was, all others were given this one. */
+  readonly staged: Node[];
 }
 
 /** A rule: a customer may only be in one placement. */
@@ -47,6 +54,8 @@ export class History {
   readonly #digests = new Map<string, string>();
   /** The newest version, where it waits to be confirmed. */
   #trial: Trial | null = null;
+  /** The newest version, where it is for canaries only; null after the store was set back. */
+  rollout: StagedRollout | null = null;
   /** The rules of the head, by their digest; undefined where that is not known, after the store was set back. */
   #assertions: string | null | undefined = null;
   readonly #pins = new Map<string, Pin>();
@@ -56,8 +65,9 @@ export class History {
   }
 
   /** The head was changed, and no version committed. */
-  headChanged({ trial, assertions }: Head): void {
+  headChanged({ trial, rollout, assertions }: Head): void {
     this.#trial = trial;
+    this.rollout = this.rollbacks > 0 ? null : rollout;
     this.#assertions = assertions;
   }
 
@@ -90,7 +100,14 @@ export class History {
         `version ${head.version} was committed while ${current?.version} waited to be confirmed, and is not what was before`,
       );
     }
+    if (this.rollout !== null && head.digest !== current?.parent?.digest) {
+      this.#simulation.fail(
+        "a rollout keeps others out",
+        `version ${head.version} was committed while ${current?.version} was for canaries only, and is not what was before`,
+      );
+    }
     this.#trial = head.trial;
+    this.rollout = this.rollbacks > 0 ? null : head.rollout;
     const { epoch, version, digest, supersedes } = head;
     const node: Node = {
       epoch,
@@ -100,7 +117,9 @@ export class History {
       parent: current,
       customers: null,
       pin: this.#pinOf(head),
+      staged: [],
     };
+    if (head.rollout !== null) current?.staged.push(node);
     this.#assertions = head.assertions;
     if (current !== null) {
       const skips = epoch !== current.epoch;
@@ -136,6 +155,7 @@ export class History {
     this.current = to;
     // It waits, if it does, for what was known then.
     this.#trial = null;
+    this.rollout = null;
     this.#assertions = undefined;
     this.rollbacks++;
   }

@@ -6,7 +6,7 @@ import {
   encodeRecord,
   HEAD_SHAPE,
 } from "../../cp/store/records.ts";
-import type { Trial, VersionStore } from "../../cp/store/store.ts";
+import type { Head, VersionStore } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import { emptyHead } from "../../cp/store/version_info.ts";
 import { ChangeStreams } from "./change_streams.ts";
@@ -58,8 +58,8 @@ export class KvPlace implements Place {
     });
   }
 
-  get trial(): Trial | null {
-    return decodeRecord(this.#data.read(HEAD_KEY), HEAD_SHAPE).trial;
+  get head(): Head {
+    return decodeRecord(this.#data.read(HEAD_KEY), HEAD_SHAPE);
   }
 
   lists(router: string): boolean {

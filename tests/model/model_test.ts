@@ -75,6 +75,12 @@ Deno.test({
     assert.ok(totals.fenced > SEEDS / 10, "customers were moved in fences");
     assert.ok(totals.held > SEEDS / 10, "requests were held");
     assert.ok(totals.pins > SEEDS / 20, "rules were set");
+    assert.ok(totals.promoted > SEEDS / 20, "versions were promoted");
+    assert.ok(totals.halted > SEEDS / 20, "rollouts were halted");
+    assert.ok(
+      SEEDS < 100 || totals.haltedByErrors > 0,
+      "some of them for their errors",
+    );
     assert.ok(SEEDS < 100 || totals.conflicts > 0, "there were conflicts");
   },
 });

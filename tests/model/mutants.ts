@@ -18,7 +18,7 @@ import type {
 } from "../../router/link/socket.ts";
 import type { Serving } from "../../router/link/verdict.ts";
 import { keyName } from "./simulated_kv.ts";
-import type { SimulatedHub, Variation } from "./variation.ts";
+import { type SimulatedHub, type Variation, wrapped } from "./variation.ts";
 
 /** A part that breaks one promise, and what the checker is to say of it. */
 export interface Mutant {
@@ -125,6 +125,24 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["rules hold"],
   },
   {
+    name: "a control plane that pushes to all what is for canaries only",
+    variation: { store: rolledOut },
+    breaks: ["canaries first"],
+  },
+  {
+    name: "a control plane that promotes whatever its canaries do",
+    variation: { store: promotingAll },
+    breaks: ["what a canary refuses is not promoted"],
+  },
+  {
+    name: "a control plane that ends no rollout",
+    variation: {
+      store: (store) =>
+        wrapped(store, { promote: () => new Promise(() => {}) }),
+    },
+    breaks: ["everything comes to rest"],
+  },
+  {
     name: "a control plane that forgets rejections",
     variation: { hub: (hub) => announcing(hub, () => ({ instance: null })) },
     breaks: ["rejected is not sent again"],
@@ -174,17 +192,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["who waits is answered"],
   },
 ];
-
-/** The same object with some methods replaced; the others stay its own. */
-function wrapped<T extends object>(target: T, replaced: Partial<T>): T {
-  return new Proxy(target, {
-    get(of, name) {
-      if (Object.hasOwn(replaced, name)) return Reflect.get(replaced, name);
-      const value = Reflect.get(of, name, of);
-      return typeof value === "function" ? value.bind(of) : value;
-    },
-  });
-}
 
 interface BeginMessage {
   type: string;
@@ -440,6 +447,31 @@ function lawless(store: VersionStore): VersionStore {
         options,
       ),
   });
+}
+
+/** The hub is never told of a rollout. */
+function rolledOut(store: VersionStore): VersionStore {
+  return wrapped<VersionStore>(store, {
+    newest: async () => {
+      const { head, version } = await store.newest();
+      return { head: { ...head, rollout: null }, version };
+    },
+  });
+}
+
+/** What is to be halted is promoted. */
+function promotingAll(store: VersionStore): VersionStore {
+  const self = wrapped<VersionStore>(store, {
+    async commit(edit, attribution, options) {
+      const halted = options?.halts;
+      if (halted?.outcome !== "halted") {
+        return await store.commit(edit, attribution, options);
+      }
+      await self.promote(halted.version, null);
+      return await store.commit(edit, attribution);
+    },
+  });
+  return self;
 }
 
 function deafStore(store: VersionStore): VersionStore {

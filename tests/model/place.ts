@@ -1,4 +1,4 @@
-import type { Trial, VersionStore } from "../../cp/store/store.ts";
+import type { Head, VersionStore } from "../../cp/store/store.ts";
 import type { Kv } from "../../cp/store/database.ts";
 import type { Node } from "./history.ts";
 import type { RemoteCalls } from "./remote_calls.ts";
@@ -18,8 +18,8 @@ export interface Place {
   ): Promise<VersionStore>;
   /** What it held after each commit and at its beginning, the oldest first. */
   readonly snapshots: readonly Snapshot[];
-  /** The version that waits to be confirmed. */
-  readonly trial: Trial | null;
+  /** Its head, as it is now. */
+  readonly head: Head;
   /** Whether the roster has a router. */
   lists(router: string): boolean;
   /** Sets it back. */

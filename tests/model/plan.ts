@@ -31,6 +31,20 @@ export type Deed =
     readonly drained: boolean;
     /** Within what time it has to be confirmed; null: it needs not be. */
     readonly confirmWithinMs: number | null;
+    /** How many routers get it first, and for how long; null: all at once. */
+    readonly staged:
+      | { readonly canaries: number; readonly holdMs: number }
+      | null;
+  }
+  | {
+    readonly kind: "end rollout";
+    readonly controlPlane: number;
+    readonly promote: boolean;
+  }
+  | {
+    readonly kind: "failing requests";
+    readonly router: number;
+    readonly forMs: number;
   }
   | { readonly kind: "confirm"; readonly controlPlane: number }
   | {
@@ -210,7 +224,17 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     placement: random.pick(PLACEMENTS),
     waitMs: random.once(3) ? random.pick([500, 10_000]) : null,
     drained: random.once(2),
-    confirmWithinMs: random.once(20) ? random.pick([50, 1000, 8000]) : null,
+    ...returning(random),
+  })],
+  [20, (random) => ({
+    kind: "end rollout",
+    controlPlane: random.below(2),
+    promote: random.once(2),
+  })],
+  [30, (random) => ({
+    kind: "failing requests",
+    router: random.below(4),
+    forMs: random.below(random.pick([3000, 20_000])),
   })],
   [20, (random) => ({ kind: "confirm", controlPlane: random.below(2) })],
   [150, (random) => ({
@@ -363,6 +387,23 @@ function deed(random: Random, setsBack: boolean): Deed {
     if (left < 0) return make(random);
   }
   return { kind: "quiet" };
+}
+
+/** How an edit takes itself back, if it may. */
+function returning(
+  random: Random,
+): Pick<Deed & { kind: "edit" }, "confirmWithinMs" | "staged"> {
+  const confirmed = random.once(20);
+  const staged = !confirmed && random.once(8);
+  return {
+    confirmWithinMs: confirmed ? random.pick([50, 1000, 8000]) : null,
+    staged: staged
+      ? {
+        canaries: random.between(1, 2),
+        holdMs: random.pick([50, 2000, 8000]),
+      }
+      : null,
+  };
 }
 
 function downMs(random: Random): number {

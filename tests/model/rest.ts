@@ -80,7 +80,9 @@ async function settle(park: Park, when: string): Promise<void> {
 function open(park: Park): string | null {
   const { history, controlPlanes, routers } = park;
   const { current } = history;
-  if (park.place.trial !== null) return "a version waits to be confirmed";
+  const { trial, rollout } = park.place.head;
+  if (trial !== null) return "a version waits to be confirmed";
+  if (rollout !== null) return `version ${rollout.version} is rolled out`;
   for (const each of controlPlanes) {
     if (each.hub === null || each.stopping) return `${each.name} is down`;
   }
@@ -208,7 +210,11 @@ async function change(park: Park, commit: () => void): Promise<void> {
 async function lastEdit(park: Park): Promise<void> {
   const { simulation, controlPlanes, routers } = park;
   const [first] = controlPlanes as [ControlPlane];
-  // What was on its way when all faults ended may be to be confirmed.
+  // What was on its way when all faults ended may be to be confirmed, or for canaries first.
+  await simulation.run(
+    REST_MS,
+    () => controlPlanes.every(({ waits }) => waits === 0),
+  );
   await settle(park, "before the last edit");
   await change(park, () => first.edit(VERY_LAST, { waitMs: WAIT_MS }));
   await settle(park, "after the last edit");

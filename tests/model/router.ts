@@ -51,6 +51,10 @@ export class Router {
   saved: Serving | null = null;
   /** What it has served or saved, by digest. */
   readonly #configs = new Map<string, PackedConfig>();
+  /** When the process was started, and for how long its requests have failed since, and fail yet. */
+  #bornAt = 0;
+  #failedMs = 0;
+  #fails = { from: 0, until: 0 };
   /** Rejects every config while this is set. */
   rejects = false;
   /** So many saves fail. */
@@ -78,12 +82,15 @@ export class Router {
     const process = new Process(simulation, instance);
     this.process = process;
     this.fatalStep = null;
+    this.#bornAt = simulation.now;
+    this.#failedMs = 0;
+    this.#fails = { from: 0, until: 0 };
     const found = variation.saved === undefined
       ? this.saved
       : variation.saved(this.saved);
     this.serving = found === null ? null : { ...found, durable: true };
     checker.started(instance, { serving: this.serving, saved: this.saved });
-    const plain = connect(this);
+    const plain = this.#counting(connect(this));
     const random = process.random;
     const apply = (
       ...[push, contents, options]: Parameters<Router["apply"]>
@@ -116,6 +123,40 @@ export class Router {
       if (this.serving !== null) this.#serve(this.serving);
       link.start();
     });
+  }
+
+  /** Its requests fail for a while. */
+  failFor(ms: number): void {
+    const { now } = this.#options.simulation;
+    this.#failedMs = this.#failing(now);
+    this.#fails = { from: now, until: now + ms };
+  }
+
+  /** For how many milliseconds requests have failed since it was started. */
+  #failing(now: number): number {
+    const { from, until } = this.#fails;
+    return this.#failedMs + Math.max(0, Math.min(now, until) - from);
+  }
+
+  /** Tells the link what was counted before it answers a ping: ten requests a second. */
+  #counting(connect: Connect): Connect {
+    return (url, options, handlers) =>
+      connect(url, options, {
+        open: (protocol) => handlers.open(protocol),
+        heard: () => handlers.heard(),
+        text: (text, bytes) => {
+          const { now } = this.#options.simulation;
+          this.link?.counted({
+            requests: Math.floor((now - this.#bornAt) / 100),
+            errors: Math.floor(this.#failing(now) / 100),
+          });
+          handlers.text(text, bytes);
+        },
+        binary: (data) => handlers.binary(data),
+        broken: (reason, tooLarge) => handlers.broken(reason, tooLarge),
+        closing: (code, reason) => handlers.closing(code, reason),
+        closed: (code, reason) => handlers.closed(code, reason),
+      });
   }
 
   /** It is killed. */

@@ -31,6 +31,9 @@ async function runAll({ from, seeds, store }: Range): Promise<Totals> {
     fenced: 0,
     held: 0,
     pins: 0,
+    promoted: 0,
+    halted: 0,
+    haltedByErrors: 0,
     milliseconds: 0,
   };
   for (let seed = from; seed < from + seeds; seed++) {

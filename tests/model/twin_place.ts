@@ -19,7 +19,6 @@ import {
   type RouterRecord,
   StoreUnavailable,
   TooManyCanaries,
-  type Trial,
   type Version,
   type VersionInfo,
   type VersionStore,
@@ -107,8 +106,8 @@ export class TwinPlace implements Place {
     return head;
   }
 
-  get trial(): Trial | null {
-    return this.#database.head.trial;
+  get head(): Head {
+    return this.#database.head;
   }
 
   stamped(): { head: Head; stamp: string } {

@@ -46,3 +46,14 @@ export interface Variation {
   readonly saved?: (saved: Serving | null) => Serving | null;
   readonly routerClock?: (clock: Clock) => Clock;
 }
+
+/** The same object with some methods replaced; the others stay its own. */
+export function wrapped<T extends object>(target: T, replaced: Partial<T>): T {
+  return new Proxy(target, {
+    get(of, name) {
+      if (Object.hasOwn(replaced, name)) return Reflect.get(replaced, name);
+      const value = Reflect.get(of, name, of);
+      return typeof value === "function" ? value.bind(of) : value;
+    },
+  });
+}

@@ -32,6 +32,10 @@ export interface Seen {
   readonly held: number;
   /** Rules that were set. */
   readonly pins: number;
+  /** Times a rollout was about to end by itself: to be promoted, halted, and halted for its errors. */
+  readonly promoted: number;
+  readonly halted: number;
+  readonly haltedByErrors: number;
   /** Virtual milliseconds. */
   readonly milliseconds: number;
 }
@@ -66,10 +70,21 @@ export async function run(
       rollbacks: park.history.rollbacks,
       conflicts,
       crashes: park.crashes,
-      fenced: park.controlPlanes.reduce((sum, { fenced }) => sum + fenced, 0),
+      fenced: sumOf(park, "fenced"),
       held: park.traffics.held,
-      pins: park.controlPlanes.reduce((sum, { pins }) => sum + pins, 0),
+      pins: sumOf(park, "pins"),
+      promoted: sumOf(park, "promoted"),
+      halted: sumOf(park, "halted"),
+      haltedByErrors: sumOf(park, "haltedByErrors"),
       milliseconds: simulation.now,
     },
   };
+}
+
+/** What all control planes have counted. */
+function sumOf(
+  { controlPlanes }: Park,
+  name: "fenced" | "pins" | "promoted" | "halted" | "haltedByErrors",
+): number {
+  return controlPlanes.reduce((sum, each) => sum + each[name], 0);
 }
