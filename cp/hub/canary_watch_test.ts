@@ -314,3 +314,32 @@ Deno.test("takeBack() says that a rollout is over, also where what was before it
   );
   await store.close();
 });
+
+Deno.test("Hub takes what all but canaries should serve from the store as it is now, also once it was set back", async () => {
+  const database = new MemoryDatabase();
+  await using rig = await Rig.started({ database, versions: 1 });
+  const [a] = await two(rig);
+  // The store of an older day, which has gone on since; the hub sees none of its heads but the last.
+  const restored = new MemoryDatabase();
+  restored.head = { ...restored.head, epoch: (await rig.store.head()).epoch };
+  const store = new MemoryStore({
+    keepVersions: 100,
+    log: rig.log,
+    database: restored,
+  });
+  const nobody = { author: null, message: null };
+  await store.commit(() => makeConfig(["other-1"]), nobody);
+  await store.commit(() => makeConfig(["other-2"]), nobody, {
+    staging: { canaries: [], holdMs: 60_000, maxErrors: 0 },
+  });
+  Object.assign(database, {
+    head: restored.head,
+    stamp: database.stamp + 1,
+    versions: restored.versions,
+    digests: restored.digests,
+  });
+  await rig.hub.refresh();
+  await rig.clock.advance(10);
+  assert.equal((await rig.hub.router("a"))[0]?.status, "conflict");
+  assert.deepEqual(pushed(a), [1]);
+});

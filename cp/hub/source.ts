@@ -230,8 +230,11 @@ export class Source {
     const { rollout, epoch } = head;
     if (rollout === null) return null;
     const standing = this.#standing;
+    // A store that was set back may have other contents under that number by now.
+    const recorded = await this.#store.digestOf(rollout.before);
     const known = [standing?.version, standing?.stable?.version].find((each) =>
-      each?.version === rollout.before && each.epoch === epoch
+      each?.version === rollout.before && each.epoch === recorded?.epoch &&
+      each.digest === recorded.digest
     );
     let damage: string | null = null;
     const version = known ??
@@ -244,7 +247,6 @@ export class Source {
     if (version !== null) return this.#offer(head, version);
     damage ??=
       `Version ${rollout.before} is not pushed: it is not kept any more.`;
-    const recorded = await this.#store.digestOf(rollout.before);
     const digest = recorded?.digest ?? "";
     const target = {
       version: rollout.before,
