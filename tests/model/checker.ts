@@ -1,9 +1,26 @@
 import type { Announcement } from "../../shared/protocol.ts";
 import type { Serving } from "../../router/link/verdict.ts";
 import type { Connection } from "./connection.ts";
-import { type History, nameOf, type Node, standing } from "./history.ts";
+import {
+  type History,
+  lostOf,
+  nameOf,
+  type Node,
+  standing,
+  vouched,
+} from "./history.ts";
 import type { PushRecord } from "./push_record.ts";
 import type { Simulation } from "./simulation.ts";
+
+/** So few customers may be lost whatever their share is. */
+const MIN_LOST = 10;
+
+/** What names a version. */
+interface VersionName {
+  readonly epoch: string;
+  readonly version: number;
+  readonly digest: string;
+}
 
 /** How long a push counts as on its way after its last byte (SPEC section 4). */
 const ANSWER_MS = 30_000;
@@ -204,6 +221,7 @@ export class Checker {
       `is served by ${router}`,
     );
     if (before === null) return;
+    this.#guarded(router, { before, after: { epoch, version, digest } });
     const what = `${router} goes from ${nameOf(before)} to ${nameOf(after)}`;
     if (before.epoch === epoch) {
       if (version === before.version && digest === before.digest) {
@@ -217,6 +235,47 @@ export class Checker {
       node.supersedes.includes(before.epoch ?? "")
     );
     if (!superseded) this.#simulation.fail("conflict holds", what);
+  }
+
+  /** A router takes no config that loses most of its customers, unless all steps to it are vouched for. */
+  #guarded(
+    router: string,
+    change: { before: Serving; after: VersionName },
+  ): void {
+    const { before, after } = change;
+    if (this.#history.rollbacks > 0 || before.epoch === null) return;
+    const [old] = this.#history.find({ ...before, epoch: before.epoch });
+    const [next] = this.#history.find(after);
+    if (!old?.customers || !next?.customers) return;
+    const lost = lostOf(old.customers, next.customers);
+    if (
+      lost <= MIN_LOST || lost <= old.customers.size / 2 ||
+      vouched(before.version, next)
+    ) return;
+    this.#simulation.fail(
+      "a router's guard holds",
+      `${router} takes ${
+        nameOf(after)
+      }, which has lost ${lost} of the ${old.customers.size} customers of ${
+        nameOf(before)
+      }`,
+    );
+  }
+
+  /** A router's guard has refused a config. */
+  guardedOut(
+    router: string,
+    { before, after }: { before: Serving; after: VersionName },
+  ): void {
+    if (this.#history.rollbacks > 0) return;
+    const [next] = this.#history.find(after);
+    if (next === undefined || !vouched(before.version, next)) return;
+    this.#simulation.fail(
+      "a router long away is not shut out",
+      `the guard of ${router}, which serves ${nameOf(before)}, refuses ${
+        nameOf(after)
+      }, and all steps between were guarded`,
+    );
   }
 
   /** A push begins: its first byte is sent. */

@@ -3,6 +3,7 @@ import { takeBack } from "../../cp/hub/canary_watch.ts";
 import { Hub } from "../../cp/hub/hub.ts";
 import { fencedMove, type FenceOptions } from "../../cp/api/fenced_move.ts";
 import { newHold, placeHold } from "../../cp/api/holds.ts";
+import { guarded, type GuardLimits, guardProblem } from "../../cp/api/guard.ts";
 import { CommittedAssertions } from "../../cp/api/committed_assertions.ts";
 import { ProblemError } from "../../cp/api/problem.ts";
 import type { Rollout, RolloutGoal } from "../../cp/hub/fleet.ts";
@@ -21,13 +22,14 @@ import {
 } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import { rulesDigest } from "../../cp/store/version_info.ts";
+import { configDigest } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
 import { CustomerMap } from "../../shared/customers.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { Checker } from "./checker.ts";
 import { customersOf, type History, type Node, type Pin } from "./history.ts";
 import type { Traffics } from "./data_plane.ts";
-import type { Place } from "./place.ts";
+import { OLDER_SOFTWARE, type Place } from "./place.ts";
 import { RemoteCalls } from "./remote_calls.ts";
 import { Process, type Simulation } from "./simulation.ts";
 import { type SimulatedHub, type Variation, wrapped } from "./variation.ts";
@@ -42,6 +44,8 @@ const EMPTY_CONFIG: Config = {
   customers: CustomerMap.EMPTY,
 };
 const NOBODY = { author: null, message: null };
+/** What `CP_GUARD_SHARE` and `CP_GUARD_MIN` are where nobody sets them. */
+const GUARD: GuardLimits = { share: 0.2, min: 10 };
 /** What a control plane that is starting gives the first read of its store. */
 const FIRST_READ_MS = 5000;
 
@@ -60,8 +64,11 @@ export interface ControlPlaneOptions {
   readonly ended: (process: Process) => void;
 }
 
-/** An edit that is to be made: customers to placements. */
-export type Change = ReadonlyMap<string, string>;
+/** An edit that is to be made: customers to placements; null for one that is dropped. */
+export type Change = ReadonlyMap<string, string | null>;
+
+/** Who edits: somebody who has confirmed what is much or not, or software that knows of no guard. */
+export type Editor = "confirmed" | "unconfirmed" | typeof OLDER_SOFTWARE;
 
 interface CommitOptions {
   readonly change: Change | null;
@@ -82,6 +89,8 @@ export class ControlPlane {
   waits = 0;
   /** Fenced moves that came to their end. */
   fenced = 0;
+  /** Edits that were refused because they change much. */
+  guarded = 0;
   /** Rules that were set. */
   pins = 0;
   /** Rollouts that ended by themselves: how often that was tried. */
@@ -160,14 +169,15 @@ export class ControlPlane {
       drained?: boolean;
       confirmWithinMs?: number | null;
       staged?: { canaries: number; holdMs: number } | null;
+      by?: Editor;
     },
   ): void {
-    const { confirmWithinMs, staged } = options;
+    const { confirmWithinMs, staged, by = "unconfirmed" } = options;
     this.#attempt(
       async (store, hub) =>
         await store.commit(
-          assigning(change, this.#assertions!),
-          NOBODY,
+          this.#guarding(assigning(change, this.#assertions!), by),
+          { ...NOBODY, author: by },
           {
             ...(confirmWithinMs == null ? {} : { confirmWithinMs }),
             ...(staged == null ? {} : { staging: await staging(hub, staged) }),
@@ -175,6 +185,22 @@ export class ControlPlane {
         ),
       { change, until: options.drained ? "drained" : "applied", ...options },
     );
+  }
+
+  /** An edit that is refused where it changes much and nobody has confirmed that. */
+  #guarding(edit: Edit, by: Editor): Edit {
+    const limits = this.#options.variation.guard ?? GUARD;
+    return async (current, head) => {
+      const config = await edit(current, head);
+      if (by !== "unconfirmed") return config;
+      const digest = configDigest(config);
+      const found = await guarded(current, { config, digest }, limits);
+      if (found?.confirm != null) {
+        this.guarded++;
+        throw await guardProblem(current, config, found);
+      }
+      return config;
+    };
   }
 
   /** Keeps the version that waits to be confirmed, if one does. */
@@ -493,10 +519,14 @@ export class ControlPlane {
       }
     }
     const before = parent === null ? EMPTY : parent.customers;
+    if (changed && version.author === "unconfirmed") {
+      this.#checkGuarded(node, before);
+    }
     const wanted = new Map(changed ? before : customers);
     if (before === null) return;
     for (const [customer, placement] of change ?? []) {
-      wanted.set(customer, placement);
+      if (placement === null) wanted.delete(customer);
+      else wanted.set(customer, placement);
     }
     if (!equal(wanted, customers)) {
       simulation.fail(
@@ -506,6 +536,23 @@ export class ControlPlane {
         }`,
       );
     }
+  }
+
+  /** Nobody has confirmed it, so it changes little. */
+  #checkGuarded(
+    { version, customers }: Node,
+    before: ReadonlyMap<string, string> | null,
+  ): void {
+    if (before === null || before.size === 0) return;
+    let touched = 0;
+    for (const [customer, placement] of before) {
+      if (customers!.get(customer) !== placement) touched++;
+    }
+    if (touched <= GUARD.min || touched <= GUARD.share * before.size) return;
+    this.#options.simulation.fail(
+      "what changes much is confirmed",
+      `version ${version} touches ${touched} of ${before.size} customers, and nobody has confirmed that`,
+    );
   }
 
   #end(process: Process): void {

@@ -16,6 +16,15 @@ export function act(park: Park, action: Action): void {
       );
       return;
     }
+    case "crowd": {
+      const { count, placement, by } = action;
+      const crowd = Array.from({ length: count }, (_, n) => `crowd-${n}`);
+      park.controlPlane(action).edit(
+        new Map(crowd.map((customer) => [customer, placement])),
+        { waitMs: null, by },
+      );
+      return;
+    }
     case "end rollout":
       park.controlPlane(action).endRollout(action);
       return;

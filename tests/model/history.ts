@@ -18,6 +18,8 @@ export interface Node {
   customers: ReadonlyMap<string, string> | null;
   /** Who had to be where when it was committed; null for nobody. */
   readonly pin: Pin | null;
+  /** Software that knows of no guard has made it. */
+  readonly unguarded: boolean;
   /** The versions made of it that were for canaries first: while one was, all others were given this one. */
   readonly staged: Node[];
 }
@@ -117,6 +119,7 @@ export class History {
       parent: current,
       customers: null,
       pin: this.#pinOf(head),
+      unguarded: head.guardedSince === version,
       staged: [],
     };
     if (head.rollout !== null) current?.staged.push(node);
@@ -248,6 +251,32 @@ export function customersOf(
     customers.set(digest, known);
   }
   return known;
+}
+
+/**
+ * Whether each step from a version to a later one passed the guard of edits, or was confirmed; a takeover vouches for all
+ * before it.
+ */
+export function vouched(before: number, after: Node): boolean {
+  for (
+    let at: Node | null = after;
+    at !== null && at.version > before;
+    at = at.parent
+  ) {
+    if (at.parent !== null && at.parent.epoch !== at.epoch) return true;
+    if (at.unguarded) return false;
+  }
+  return true;
+}
+
+/** How many customers of one config are in none of another. */
+export function lostOf(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): number {
+  let lost = 0;
+  for (const customer of before.keys()) if (!after.has(customer)) lost++;
+  return lost;
 }
 
 /** A version's name for people. */

@@ -75,6 +75,8 @@ Deno.test({
     assert.ok(totals.fenced > SEEDS / 10, "customers were moved in fences");
     assert.ok(totals.held > SEEDS / 10, "requests were held");
     assert.ok(totals.pins > SEEDS / 20, "rules were set");
+    assert.ok(totals.guarded > SEEDS / 50, "edits were guarded");
+    assert.ok(totals.guardRejections > SEEDS / 100, "and pushes");
     assert.ok(totals.promoted > SEEDS / 20, "versions were promoted");
     assert.ok(totals.halted > SEEDS / 20, "rollouts were halted");
     assert.ok(

@@ -125,6 +125,25 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["rules hold"],
   },
   {
+    name: "a control plane that lets every edit pass its guard",
+    variation: { guard: { share: 1, min: 0 } },
+    breaks: ["what changes much is confirmed"],
+  },
+  {
+    name: "a router that takes whatever loses its customers",
+    variation: {
+      apply: (apply): ApplyPush => (push, contents, options) =>
+        apply({ ...push, guardedSince: 0 }, contents, options),
+    },
+    breaks: ["a router's guard holds"],
+    store: "twin",
+  },
+  {
+    name: "a control plane that vouches for nothing",
+    variation: { store: vouchless },
+    breaks: ["a router long away is not shut out"],
+  },
+  {
     name: "a control plane that pushes to all what is for canaries only",
     variation: { store: rolledOut },
     breaks: ["canaries first"],
@@ -446,6 +465,16 @@ function lawless(store: VersionStore): VersionStore {
         attribution,
         options,
       ),
+  });
+}
+
+/** The hub is told that no step was guarded. */
+function vouchless(store: VersionStore): VersionStore {
+  return wrapped<VersionStore>(store, {
+    newest: async () => {
+      const { head, version } = await store.newest();
+      return { head: { ...head, guardedSince: head.version }, version };
+    },
   });
 }
 

@@ -9,6 +9,9 @@ export interface Snapshot {
   readonly node: Node | null;
 }
 
+/** Who is said to edit where software does that knows of no guard. */
+export const OLDER_SOFTWARE = "older software";
+
 /** The one database of all control planes, which outlives them. */
 export interface Place {
   /** Opens a store on it, for one process. */

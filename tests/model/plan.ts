@@ -37,6 +37,17 @@ export type Deed =
       | null;
   }
   | {
+    /** Many customers at once, as a file of them is applied. */
+    readonly kind: "crowd";
+    readonly controlPlane: number;
+    /** So many of them. */
+    readonly count: number;
+    /** Where they go; null: they are dropped. */
+    readonly placement: string | null;
+    /** Who commits: somebody who has confirmed the difference or not, or software that knows of no guard. */
+    readonly by: "confirmed" | "unconfirmed" | "older software";
+  }
+  | {
     readonly kind: "end rollout";
     readonly controlPlane: number;
     readonly promote: boolean;
@@ -225,6 +236,13 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     waitMs: random.once(3) ? random.pick([500, 10_000]) : null,
     drained: random.once(2),
     ...returning(random),
+  })],
+  [80, (random) => ({
+    kind: "crowd",
+    controlPlane: random.below(2),
+    count: random.pick([6, 12, 24]),
+    placement: random.once(3) ? null : random.pick(PLACEMENTS),
+    by: random.pick(["confirmed", "unconfirmed", "older software"]),
   })],
   [20, (random) => ({
     kind: "end rollout",

@@ -10,6 +10,7 @@ import {
   type PushHead,
   type Serving,
 } from "../../router/link/verdict.ts";
+import { guardProblem } from "../../router/push_guard.ts";
 import type { Random } from "../harness/random.ts";
 import type { Checker } from "./checker.ts";
 import { DataPlane, type Traffics } from "./data_plane.ts";
@@ -17,6 +18,8 @@ import { Process, type Simulation } from "./simulation.ts";
 import type { Variation } from "./variation.ts";
 
 const MAX_BYTES = 1_000_000;
+/** What `ROUTER_GUARD_SHARE` is where nobody sets it. */
+const GUARD_SHARE = 0.5;
 /** How long each step of applying a config takes at most, in milliseconds; one in some takes longer. */
 const STEP_MS = 3;
 const LONG_STEP_MS = 2_000;
@@ -55,6 +58,10 @@ export class Router {
   #bornAt = 0;
   #failedMs = 0;
   #fails = { from: 0, until: 0 };
+  /** Its guard has refused what it was pushed last. */
+  shutOut = false;
+  /** How often it has refused anything. */
+  guardRejections = 0;
   /** Rejects every config while this is set. */
   rejects = false;
   /** So many saves fail. */
@@ -82,6 +89,7 @@ export class Router {
     const process = new Process(simulation, instance);
     this.process = process;
     this.fatalStep = null;
+    this.shutOut = false;
     this.#bornAt = simulation.now;
     this.#failedMs = 0;
     this.#fails = { from: 0, until: 0 };
@@ -201,6 +209,8 @@ export class Router {
     if (this.rejects) {
       return { status: "rejected", error: "It is told to reject." };
     }
+    const problem = packed === null ? null : this.#guard(push, packed);
+    if (problem !== null) return { status: "rejected", error: problem };
     await this.#step(process, "serve");
     const before = this.serving;
     this.serving = { ...head, durable: false };
@@ -210,6 +220,27 @@ export class Router {
     const durable = await this.#save(process, head);
     await this.#step(process, "answer");
     return { status: "applied", digest, durable };
+  }
+
+  /** Why a push loses too much to be served; null if it does not. */
+  #guard(push: PushHead, packed: PackedConfig): string | null {
+    const { serving, process } = this;
+    const served = serving && this.#configs.get(serving.digest);
+    if (!serving || !served) return null;
+    const problem = guardProblem(push, packed, {
+      served: { ...serving, source: "control_plane", packed: served },
+      share: GUARD_SHARE,
+    });
+    this.shutOut = problem !== null;
+    if (problem !== null && push.epoch !== null) {
+      const { version, epoch } = push;
+      this.#options.checker.guardedOut(process!.name, {
+        before: serving,
+        after: { version, epoch, digest: packed.digest },
+      });
+      this.guardRejections++;
+    }
+    return problem;
   }
 
   #serve(

@@ -31,6 +31,8 @@ async function runAll({ from, seeds, store }: Range): Promise<Totals> {
     fenced: 0,
     held: 0,
     pins: 0,
+    guarded: 0,
+    guardRejections: 0,
     promoted: 0,
     halted: 0,
     haltedByErrors: 0,

@@ -25,7 +25,7 @@ import {
 } from "../../cp/store/store.ts";
 import { ChangeStreams } from "./change_streams.ts";
 import { customersOf, type History, type Node } from "./history.ts";
-import type { Place, Snapshot } from "./place.ts";
+import { OLDER_SOFTWARE, type Place, type Snapshot } from "./place.ts";
 import { CALL_TIMEOUT_MS, type RemoteCalls } from "./remote_calls.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -65,6 +65,11 @@ export class TwinPlace implements Place {
   async change(commit: () => Promise<Committed>): Promise<Committed> {
     const before = this.#database.head;
     const committed = await commit();
+    if (committed.version.author === OLDER_SOFTWARE && committed.changed) {
+      // It leaves no word of a guard behind, and a head without one counts from its own version.
+      const { head } = this.#database;
+      this.#database.head = { ...head, guardedSince: head.version };
+    }
     const { head } = this.#database;
     if (head !== before) {
       const node = this.#history.committed(head);

@@ -1,3 +1,4 @@
+import type { GuardLimits } from "../../cp/api/guard.ts";
 import type { Hub } from "../../cp/hub/hub.ts";
 import type { Kv } from "../../cp/store/database.ts";
 import type { VersionStore } from "../../cp/store/store.ts";
@@ -36,6 +37,8 @@ export type SimulatedHub = Pick<
 export interface Variation {
   readonly kv?: (kv: Kv) => Kv;
   readonly store?: (store: VersionStore) => VersionStore;
+  /** From where on an edit has to be confirmed. */
+  readonly guard?: GuardLimits;
   readonly hub?: (hub: SimulatedHub) => SimulatedHub;
   readonly connect?: (
     connect: Connect,

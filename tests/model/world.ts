@@ -32,6 +32,9 @@ export interface Seen {
   readonly held: number;
   /** Rules that were set. */
   readonly pins: number;
+  /** Edits that were refused because they change much, and pushes that a router's guard has refused. */
+  readonly guarded: number;
+  readonly guardRejections: number;
   /** Times a rollout was about to end by itself: to be promoted, halted, and halted for its errors. */
   readonly promoted: number;
   readonly halted: number;
@@ -73,6 +76,11 @@ export async function run(
       fenced: sumOf(park, "fenced"),
       held: park.traffics.held,
       pins: sumOf(park, "pins"),
+      guarded: sumOf(park, "guarded"),
+      guardRejections: park.routers.reduce(
+        (sum, { guardRejections }) => sum + guardRejections,
+        0,
+      ),
       promoted: sumOf(park, "promoted"),
       halted: sumOf(park, "halted"),
       haltedByErrors: sumOf(park, "haltedByErrors"),
@@ -84,7 +92,13 @@ export async function run(
 /** What all control planes have counted. */
 function sumOf(
   { controlPlanes }: Park,
-  name: "fenced" | "pins" | "promoted" | "halted" | "haltedByErrors",
+  name:
+    | "fenced"
+    | "guarded"
+    | "pins"
+    | "promoted"
+    | "halted"
+    | "haltedByErrors",
 ): number {
   return controlPlanes.reduce((sum, each) => sum + each[name], 0);
 }
