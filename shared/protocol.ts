@@ -2,14 +2,8 @@
  * The push protocol between a control plane and its routers. PROTOCOL.md beside this file is the
  * contract; this is its twin in code, used by both ends. Only `parse…` and `encode…` cross the wire.
  */
-import { customerProblem } from "./config.ts";
-import {
-  type JsonDocument,
-  JsonSyntaxError,
-  type JsonValue,
-  readJson,
-  show,
-} from "./json.ts";
+import { type JsonDocument, show } from "./json.ts";
+import { DIGEST, EPOCH, readMessage } from "./message_fields.ts";
 
 /** The path a router connects to. */
 export const CONNECT_PATH = "/v1/connect";
@@ -195,7 +189,7 @@ export type Parsed<M> =
 
 /** Parses a text frame from a control plane. Never throws. */
 export function parseToRouter(text: string): Parsed<ToRouter> {
-  return parse(text, "/config", (type, fields, repeated) => {
+  return readMessage(text, "/config", (type, fields, repeated) => {
     switch (type) {
       case "config_update":
         return {
@@ -231,9 +225,10 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           type,
           id: fields.text("id", EPOCH) ?? fields.missing("id"),
           version: fields.version(0),
-          customers: fields.customers("customers"),
-          for_ms: fields.span("for_ms") ?? fields.missing("for_ms"),
-          cut_streams_ms: fields.span("cut_streams_ms"),
+          customers: fields.customers("customers", MAX_HELD_CUSTOMERS),
+          for_ms: fields.span("for_ms", MAX_HOLD_MS) ??
+            fields.missing("for_ms"),
+          cut_streams_ms: fields.span("cut_streams_ms", MAX_HOLD_MS),
         };
       case "release":
         return { type, id: fields.text("id", EPOCH) ?? fields.missing("id") };
@@ -241,7 +236,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
         return {
           type,
           version: fields.version(1),
-          after_ms: fields.span("after_ms") ?? 0,
+          after_ms: fields.span("after_ms", MAX_HOLD_MS) ?? 0,
         };
       default:
         return null;
@@ -251,7 +246,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
 
 /** Parses a text frame from a router. Never throws. */
 export function parseToControlPlane(text: string): Parsed<ToControlPlane> {
-  return parse(text, null, (type, fields) => {
+  return readMessage(text, null, (type, fields) => {
     switch (type) {
       case "ack":
         return {
@@ -331,172 +326,7 @@ export function encode(
   );
 }
 
-const EPOCH = /^[A-Za-z0-9._:-]{1,64}$/;
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
-/** W3C Trace Context, section 3.2. */
-const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const ROUTER_ID = /^[A-Za-z0-9._:-]{1,128}$/;
-
-/** What a message's shape breaks; never leaves this file. */
-class Malformed extends Error {}
-
-function parse<M>(
-  text: string,
-  configAt: string | null,
-  build: (
-    type: string,
-    fields: Fields,
-    repeated: readonly string[],
-  ) => M | null,
-): Parsed<M> {
-  try {
-    const { value, repeated } = readJson(text);
-    if (!(value instanceof Map)) {
-      throw new Malformed(`a message is an object, not ${show(value)}`);
-    }
-    // Keys that stand twice inside the config make the config invalid, not the message malformed:
-    // the router then says `rejected` and keeps its connection.
-    const inConfig = repeated.filter((at) =>
-      configAt !== null && at.startsWith(`${configAt}/`)
-    );
-    if (inConfig.length < repeated.length) {
-      throw new Malformed(`a key stands twice: ${repeated}`);
-    }
-    const type = value.get("type");
-    if (typeof type !== "string") {
-      throw new Malformed(`"type" must be text, not ${show(type)}`);
-    }
-    const configRepeated = inConfig.map((at) => at.slice(configAt!.length));
-    const message = build(type, new Fields(type, value), configRepeated);
-    return message === null
-      ? { kind: "unknown", type }
-      : { kind: "message", message };
-  } catch (error) {
-    if (error instanceof Malformed || error instanceof JsonSyntaxError) {
-      return { kind: "malformed", reason: error.message };
-    }
-    throw error;
-  }
-}
-
-/** Reads the fields of a message; unknown ones are ignored, so that fleets can run mixed releases. */
-class Fields {
-  readonly #type: string;
-  readonly #fields: ReadonlyMap<string, JsonValue>;
-
-  constructor(type: string, fields: ReadonlyMap<string, JsonValue>) {
-    this.#type = type;
-    this.#fields = fields;
-  }
-
-  required(name: string): JsonValue {
-    return this.#fields.get(name) ?? this.missing(name);
-  }
-
-  missing(name: string): never {
-    throw new Malformed(`${this.#type} without "${name}"`);
-  }
-
-  version(min: number): number {
-    return this.whole("version", min) ?? this.missing("version");
-  }
-
-  whole(name: string, min: number): number | null {
-    const value = this.#fields.get(name) ?? null;
-    if (value === null) return null;
-    if (
-      typeof value !== "number" || !Number.isSafeInteger(value) || value < min
-    ) {
-      this.#wrong(name, `a whole number from ${min}`);
-    }
-    return value;
-  }
-
-  text(name: string, pattern: RegExp | null): string | null {
-    const value = this.#fields.get(name) ?? null;
-    if (value === null) return null;
-    if (typeof value !== "string") this.#wrong(name, "text");
-    if (pattern !== null && !pattern.test(value)) {
-      this.#wrong(name, `of the form ${pattern.source}`);
-    }
-    return value;
-  }
-
-  flag(name: string): boolean | null {
-    const value = this.#fields.get(name) ?? null;
-    if (value !== null && typeof value !== "boolean") {
-      this.#wrong(name, "true or false");
-    }
-    return value;
-  }
-
-  oneOf<const T extends string>(name: string, values: readonly T[]): T {
-    const value = this.required(name);
-    return values.find((one) => one === value) ??
-      this.#wrong(name, `one of ${values.join(", ")}`);
-  }
-
-  /** A span of time in milliseconds, for which somebody may be kept waiting. */
-  span(name: string): number | null {
-    const value = this.whole(name, 0);
-    if (value !== null && value > MAX_HOLD_MS) {
-      this.#wrong(name, `at most ${MAX_HOLD_MS}`);
-    }
-    return value;
-  }
-
-  customers(name: string): readonly string[] {
-    const value = this.required(name);
-    const rule = `a list of 1 to ${MAX_HELD_CUSTOMERS} customers`;
-    if (
-      !Array.isArray(value) || value.length === 0 ||
-      value.length > MAX_HELD_CUSTOMERS
-    ) this.#wrong(name, rule);
-    return value.map((customer) =>
-      typeof customer === "string" && customerProblem(customer) === null
-        ? customer
-        : this.#wrong(name, rule)
-    );
-  }
-
-  guardedSince(): { readonly guarded_since?: number } {
-    const value = this.whole("guarded_since", 0);
-    return value === null ? {} : { guarded_since: value };
-  }
-
-  counted(): Partial<Counted> {
-    const requests = this.whole("requests", 0);
-    const errors = this.whole("errors", 0);
-    return requests === null ? {} : { requests, errors: errors ?? 0 };
-  }
-
-  /** One that is none is ignored, as its standard asks for. */
-  traceparent(): { readonly traceparent?: string } {
-    const value = this.#fields.get("traceparent");
-    return typeof value === "string" && TRACEPARENT.test(value)
-      ? { traceparent: value }
-      : {};
-  }
-
-  epochs(name: string): readonly string[] {
-    const value = this.#fields.get(name) ?? null;
-    if (value === null) return [];
-    if (!Array.isArray(value)) this.#wrong(name, "a list of epochs");
-    return value.map((epoch) =>
-      typeof epoch === "string" && EPOCH.test(epoch)
-        ? epoch
-        : this.#wrong(name, "a list of epochs")
-    );
-  }
-
-  #wrong(name: string, rule: string): never {
-    throw new Malformed(
-      `"${name}" of ${this.#type} must be ${rule}, not ${
-        show(this.#fields.get(name))
-      }`,
-    );
-  }
-}
 
 /** What a router tells of itself when it connects, as query parameters; a draft router tells nothing. */
 export interface Announcement {

@@ -1,38 +1,17 @@
-import { useEffect, useState } from "preact/hooks";
 import type { Hold } from "../../api/answers.ts";
 import { Actions } from "./actions.ts";
 import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 import { useNow } from "./live.ts";
 import { path } from "./path.ts";
+import { usePolled } from "./polled.ts";
 import { counted, oldWorkText, span } from "./text.ts";
 
-/** How often the holds are read while they are in view. */
-const READ_MS = 1_000;
 const MAX_NAMES = 5;
 
 /** The customers that are held now; nothing where nobody is. */
 export function useHolds(): readonly Hold[] {
-  const [holds, setHolds] = useState<readonly Hold[]>([]);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let over = false;
-    async function read(): Promise<void> {
-      if (!document.hidden) {
-        await call<{ holds: Hold[] }>("/v1/holds").then(
-          ({ holds }) => over || setHolds(holds),
-          () => {},
-        );
-      }
-      if (!over) timer = setTimeout(() => void read(), READ_MS);
-    }
-    void read();
-    return () => {
-      over = true;
-      clearTimeout(timer);
-    };
-  }, []);
-  return holds;
+  return usePolled<{ holds: Hold[] }>("/v1/holds")?.holds ?? [];
 }
 
 /** Who is held, for how much longer, and what waits and runs meanwhile. */

@@ -1,14 +1,11 @@
-import { useEffect, useState } from "preact/hooks";
 import type { StagedRollout } from "../../api/answers.ts";
 import { Actions } from "./actions.ts";
 import { call } from "./api.ts";
 import { html, type View } from "./html.ts";
 import { change, type Live, readFleet, useNow } from "./live.ts";
 import { path } from "./path.ts";
+import { usePolled } from "./polled.ts";
 import { canaryText, rolloutText } from "./text.ts";
-
-/** How often a rollout is read while it is under way. */
-const READ_MS = 1_000;
 
 /** The committed version is for canaries only: how they do. Afterwards, how that ended. */
 export function StagedBanner({ live }: { live: Live }): View {
@@ -26,7 +23,7 @@ export function StagedBanner({ live }: { live: Live }): View {
 
 function UnderWay({ id }: { id: number }): View {
   const now = useNow();
-  const rollout = useRollout(id);
+  const rollout = usePolled<StagedRollout>(path`/v1/rollouts/${id}`);
   if (rollout === null) return null;
   const end = (verb: string) => async () => {
     await call(path`/v1/rollouts/${id}/${verb}`, { method: "POST" });
@@ -50,28 +47,4 @@ function UnderWay({ id }: { id: number }): View {
       ]} />
     </div>
   `;
-}
-
-/** A rollout under way, read again each second; null before it was read. */
-function useRollout(id: number): StagedRollout | null {
-  const [rollout, setRollout] = useState<StagedRollout | null>(null);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let over = false;
-    async function read(): Promise<void> {
-      if (!document.hidden) {
-        await call<StagedRollout>(path`/v1/rollouts/${id}`).then(
-          (answer) => over || setRollout(answer),
-          () => {},
-        );
-      }
-      if (!over) timer = setTimeout(() => void read(), READ_MS);
-    }
-    void read();
-    return () => {
-      over = true;
-      clearTimeout(timer);
-    };
-  }, [id]);
-  return rollout;
 }
