@@ -24,7 +24,7 @@ import type {
 } from "./hub/fleet.ts";
 import type { VersionPropagation } from "./hub/propagation.ts";
 import { MemoryStore } from "./store/memory_store.ts";
-import type { StagedRollout, VersionStore } from "./store/store.ts";
+import type { Canary, StagedRollout, VersionStore } from "./store/store.ts";
 import type { CanaryView, Candidate } from "./hub/canaries.ts";
 
 /** A fleet that a test sets up and looks at, without connections. */
@@ -123,6 +123,10 @@ export class TestFleet implements Fleet {
 
   candidates(): Promise<Candidate[]> {
     return Promise.resolve(this.able);
+  }
+
+  counted(canaries: readonly Canary[]): Promise<Canary[]> {
+    return Promise.resolve([...canaries]);
   }
 
   canaries({ canaries }: StagedRollout): Promise<CanaryView[]> {

@@ -312,9 +312,14 @@ class Forwarder {
       life.traffic.inFlight--;
       this.#deps.fence.remove(life);
     }
-    const { traffic, accessLogLevel, accessLog, tracing } = this.#deps;
-    traffic.answered++;
-    if (status >= 500 || life.error instanceof UpstreamError) traffic.failed++;
+    const { active, traffic, accessLogLevel, accessLog, tracing } = this.#deps;
+    // One that began under another config says nothing of the one that is served.
+    if (life.version === null || life.version === active()?.version) {
+      traffic.answered++;
+      if (status >= 500 || life.error instanceof UpstreamError) {
+        traffic.failed++;
+      }
+    }
     if (life.span !== null) tracing!.end(life.span, status, life.error);
     if (
       accessLogLevel === "off" ||

@@ -103,6 +103,7 @@ async function run(
     env,
     serve: (config) => data.serve(config),
     active: activeConfig,
+    counted: () => data.counted(),
     order: (order) => data.order(order),
   });
   await serveFirst(link, data);

@@ -51,7 +51,10 @@ export class PlacementTraffic {
 export class Traffic {
   /** Requests being worked on. */
   inFlight = 0;
-  /** Requests that are over, and those of them that went wrong: a 5xx, or a failure of the endpoint. */
+  /**
+   * Requests that are over, and those of them that went wrong: a 5xx, or a failure of the endpoint. Without those that
+   * began under another config than the one that was served at their end.
+   */
   answered = 0;
   failed = 0;
   /** Client connections open. */

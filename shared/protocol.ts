@@ -131,7 +131,7 @@ export interface Ack {
 
 /** What a router has counted since it was started. */
 export interface Counted {
-  /** Requests that are over. */
+  /** Requests that are over; without those that began under another config than the one served at their end. */
   readonly requests: number;
   /** Those of them that were answered with a 5xx, or that the placement's endpoint failed. */
   readonly errors: number;

@@ -369,10 +369,10 @@ export class Edits {
   async #canaries(
     { choice }: NonNullable<EditHead["staged"]>,
   ): Promise<Canary[]> {
-    return chooseCanaries(
-      choice,
-      await this.#deps.fleet.candidates(),
-      Math.random,
+    const { fleet } = this.#deps;
+    const candidates = await fleet.candidates();
+    return await fleet.counted(
+      chooseCanaries(choice, candidates, Math.random),
     );
   }
 

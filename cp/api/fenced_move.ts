@@ -1,7 +1,13 @@
 import { show } from "../../shared/json.ts";
 import { logger } from "../../shared/log.ts";
 import type { Fleet, HoldStanding, Rollout } from "../hub/fleet.ts";
-import type { HoldOrder, Version, VersionStore } from "../store/store.ts";
+import {
+  type HoldOrder,
+  OnTrial,
+  RolloutUnderWay,
+  type Version,
+  type VersionStore,
+} from "../store/store.ts";
 import { endHold, newHold, placeHold } from "./holds.ts";
 import { ProblemError } from "./problem.ts";
 
@@ -94,14 +100,16 @@ export async function fencedMove<M extends { version: Version }>(
       ...rollout.pending,
     ];
     if (refused.length > 0 && made.changed && !signal.aborted) {
-      await revert(deps, made);
+      const reverted = await revert(deps, made);
       throw new ProblemError(
         "conflict",
         `Not all routers took version ${made.version.version} in time (${
           names(refused)
-        }), so what was before is committed again. ${
-          rollout.rejected[0]?.error ?? ""
-        }`.trim(),
+        }), ${
+          reverted
+            ? "so what was before is committed again"
+            : "and somebody has committed since, so it stays"
+        }. ${rollout.rejected[0]?.error ?? ""}`.trim(),
       );
     }
     const heldMs = performance.now() - began;
@@ -232,23 +240,34 @@ async function drain(
   );
 }
 
-/** Commits again what was before, unless somebody has committed since. */
+/** Commits again what was before, unless somebody has committed since; answers whether it did. */
 async function revert(
   { store, author }: FencedMoveDeps & { author: string | null },
   { version, previous }: { version: Version; previous: Version | null },
-): Promise<void> {
-  if (previous === null) return;
-  await store.commit((current) => {
-    if (current?.version !== version.version) return current!.config;
-    return previous.config;
-  }, {
-    author,
-    message:
-      `Version ${version.version}, a fenced move, was not taken by all routers in time`,
-  });
+): Promise<boolean> {
+  if (previous === null) return false;
+  let ours = false;
+  try {
+    await store.commit((current) => {
+      ours = current?.version === version.version;
+      return ours ? previous.config : current!.config;
+    }, {
+      author,
+      message:
+        `Version ${version.version}, a fenced move, was not taken by all routers in time`,
+    });
+  } catch (error) {
+    // What was committed since is on trial, or for canaries first.
+    if (error instanceof OnTrial || error instanceof RolloutUnderWay) {
+      return false;
+    }
+    throw error;
+  }
+  if (!ours) return false;
   log.warn("a fenced move is taken back: not all routers took it in time", {
     version: version.version,
   });
+  return true;
 }
 
 /** Ends a hold; answers whether it lasted until now. What cannot be released ends at its deadline. */

@@ -39,7 +39,7 @@ export function chooseCanaries(
 ): Canary[] {
   const byId = new Map(candidates.map((each) => [each.id, each]));
   if (choice.kind === "ids") {
-    return [...new Set(choice.ids)].map((id) => {
+    return [...new Set(choice.ids)].sort().map((id) => {
       const found = byId.get(id);
       if (found === undefined) {
         throw new NoCanaries(
@@ -63,10 +63,14 @@ export function chooseCanaries(
   }
   if (able.length < count) {
     throw new NoCanaries(
-      `only ${able.length} of the ${byId.size} connected routers with an id serve what they should, and there are to be ${count} canaries`,
+      `only ${able.length} of the ${byId.size} connected routers with an id serve what they should, and there are to be ${count} ${
+        count === 1 ? "canary" : "canaries"
+      }`,
     );
   }
-  return able.slice(0, count).map(canaryOf);
+  return able.slice(0, count).map(canaryOf).sort((a, b) =>
+    a.id < b.id ? -1 : 1
+  );
 }
 
 function canaryOf({ id, instance, counted, before }: Candidate): Canary {
@@ -105,12 +109,14 @@ export interface CanaryView {
   readonly error: string | null;
   /** Its requests since it was chosen, of the last minute at most; null if it does not count. */
   readonly counted: Counted | null;
-  /** Those in the minute before it was chosen. */
+  /** Those in the minute before it was chosen; null if that is not known. */
   readonly before: Counted | null;
 }
 
-/** So few requests tell nothing. */
-const MIN_REQUESTS = 20;
+/** Fewer requests tell nothing. */
+export const MIN_REQUESTS = 20;
+/** A share of errors that halts where it is not known how it was before. */
+const UNKNOWN_BEFORE = 0.5;
 
 /** What a rollout is halted for; null while nothing speaks against it. */
 export function troubleOf(
@@ -137,15 +143,20 @@ export function troubleOf(
   }
   if (counted === null || counted.requests < MIN_REQUESTS) return null;
   const now = shareOf(counted);
-  const then = before === null ? 0 : shareOf(before);
+  const failed = `On router ${show(id)} ${percent(now)} of ${
+    requests(counted)
+  } failed`;
+  if (before === null) {
+    return now <= Math.max(UNKNOWN_BEFORE, maxErrors)
+      ? null
+      : `${failed}, and how it was in the minute before is not known.`;
+  }
+  // A few that failed by chance are no excuse for what comes.
+  const then = before.requests < MIN_REQUESTS ? 0 : shareOf(before);
   return now - then - maxErrors < Number.EPSILON
     ? null
-    : `On ${router.toLowerCase()} ${percent(now)} of ${
-      requests(counted)
-    } failed, after ${
-      before === null
-        ? "an unknown share"
-        : `${percent(then)} of ${requests(before)}`
+    : `${failed}, after ${percent(shareOf(before))} of ${
+      requests(before)
     } in the minute before; the share may rise by ${percent(maxErrors)}.`;
 }
 
@@ -162,18 +173,18 @@ function requests({ requests }: Counted): string {
 }
 
 /**
- * A canary's requests under the version: since it was chosen, or first told after that, but of the last minute at most.
- * `samples` may begin later, where the router has come back since; then what it had counted when it was chosen tells
- * more.
+ * A canary's requests from a moment on, by the first sample since then. Where it has come back since, so that the samples
+ * begin later, by what it had counted when it was chosen, if it told.
  */
 export function countedUnder(
   samples: readonly CountSample[],
   { counted }: Canary,
-  { from, chosenAt }: { from: number; chosenAt: number },
+  { from, openedAt }: { from: number; openedAt: number },
 ): Counted | null {
   const newest = samples.at(-1);
   if (newest === undefined) return null;
-  return counted !== null && from <= chosenAt
-    ? difference(newest, counted)
-    : countedSince(samples, Math.max(from, chosenAt));
+  const base = openedAt > from && counted !== null
+    ? counted
+    : samples.find(({ at }) => at >= from);
+  return base === undefined ? null : difference(newest, base);
 }

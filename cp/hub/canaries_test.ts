@@ -92,9 +92,19 @@ Deno.test("troubleOf() halts by a share of errors that rises, and not by one tha
   const before = { requests: 1000, errors: 500 };
   equal(of({ before, counted: { requests: 100, errors: 51 } }), null);
   match(of({ before, counted: { requests: 100, errors: 52 } })!, /after 50%/);
+  // So few that failed by chance excuse nothing.
   match(
-    of({ before: null, counted: { requests: 100, errors: 52 } })!,
-    /after an unknown share/,
+    of({
+      before: { requests: 1, errors: 1 },
+      counted: { requests: 100, errors: 2 },
+    })!,
+    /2% of 100 requests failed, after 100% of 1 request in/,
+  );
+  // Where it is not known how it was, only a failure of most halts.
+  equal(of({ before: null, counted: { requests: 100, errors: 50 } }), null);
+  match(
+    of({ before: null, counted: { requests: 100, errors: 51 } })!,
+    /51% of 100 requests failed, and how it was in the minute before is not known/,
   );
   equal(of({ counted: null }), null);
 });
@@ -115,20 +125,24 @@ Deno.test("troubleOf() halts by a canary that refuses, is another process, or is
 
 Deno.test("samples reach back a minute, and their number has a bound", () => {
   let samples: readonly CountSample[] = [];
-  for (let at = 0; at <= 300_000; at += 100) {
+  for (let at = 0; at <= 300_000; at += 1000) {
     samples = withSample(samples, { at, requests: at / 100, errors: 0 });
   }
-  equal(samples.length <= 125, true, String(samples.length));
-  const minute = countedSince(samples, 240_000)!;
-  equal(Math.abs(minute.requests - 600) <= 5, true, String(minute.requests));
-  equal(samples.at(-1)!.requests, 3000);
+  equal(samples.length, 61);
+  equal(countedSince(samples, 240_000)!.requests, 600);
+  equal(countedSince(samples, 290_500)!.requests, 100);
+  for (let at = 300_010; at <= 310_000; at += 10) {
+    samples = withSample(samples, { at, requests: at / 100, errors: 0 });
+  }
+  equal(samples.length, 120);
+  equal(samples.at(-1)!.at, 310_000);
   // It was started anew, or its thread has lost its counts.
-  samples = withSample(samples, { at: 300_100, requests: 1, errors: 0 });
-  deepEqual(samples, [{ at: 300_100, requests: 1, errors: 0 }]);
+  samples = withSample(samples, { at: 310_100, requests: 1, errors: 0 });
+  deepEqual(samples, [{ at: 310_100, requests: 1, errors: 0 }]);
   equal(countedSince([], 0), null);
 });
 
-Deno.test("countedUnder() counts from the choice on, of the last minute at most", () => {
+Deno.test("countedUnder() counts from a moment on, and from the choice where a canary has come back since", () => {
   const sample = (at: number, requests: number) => ({
     at,
     requests,
@@ -139,16 +153,18 @@ Deno.test("countedUnder() counts from the choice on, of the last minute at most"
     samples: readonly CountSample[],
     from: number,
     who = canary,
-  ) => countedUnder(samples, who, { from, chosenAt: 1000 })?.requests ?? null;
+    openedAt = 0,
+  ) => countedUnder(samples, who, { from, openedAt })?.requests ?? null;
   equal(under([], 0), null);
-  // It has come back since: what it had counted before is still known.
-  equal(under([sample(5000, 50)], 0), 40);
-  equal(under([sample(900, 9), sample(5000, 50)], 0), 40);
-  // A minute later only the last one counts.
-  const later = [sample(2000, 20), sample(30_000, 60), sample(62_000, 90)];
-  equal(under(later, 30_000), 30);
-  // It told nothing yet when it was chosen: from the first that it told since.
+  // What it told before it had the version does not count.
+  const all = [sample(900, 9), sample(1900, 19), sample(5000, 50)];
+  equal(under(all, 1000), 31);
+  equal(under(all, 6000), null);
+  // It has come back since.
+  equal(under([sample(5000, 50)], 1000, canary, 4000), 40);
+  // It told nothing yet when it was chosen, or then: from the first that it told.
   const unknown = candidate("a", { counted: null });
-  equal(under([sample(1500, 15), sample(5000, 50)], 0, unknown), 35);
-  equal(under([sample(800, 8), sample(5000, 50)], 0, unknown), 42);
+  const late = [sample(5000, 50), sample(6000, 60)];
+  equal(under(late, 1000, unknown, 4000), 10);
+  equal(under([sample(1500, 15), sample(5000, 50)], 1000), 35);
 });

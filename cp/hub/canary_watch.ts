@@ -1,4 +1,5 @@
 import type { Clock } from "../../shared/clock.ts";
+import { show } from "../../shared/json.ts";
 import type { Logger } from "../../shared/log.ts";
 import {
   type Canary,
@@ -21,20 +22,33 @@ import type { Answer } from "./rollout.ts";
 const LOOK_MS = 1_000;
 /** How long a canary may be away before it counts as lost: a connection that broke is back by then. */
 const LOST_MS = 5_000;
-/** The same after this process was started, for canaries that have yet to come back to it. */
+/**
+ * The same for canaries of which this process cannot know better: that have yet to come back to it after its start, or
+ * were connected to another control plane, which may be starting anew itself and looks at them as long as it runs.
+ */
 const RETURN_MS = 30_000;
 /** How much longer than the hold a canary may take to apply the version. */
 const SETTLE_MS = 5_000;
 /** A control plane whose canaries are elsewhere promotes so much later: the others know more of them. */
 const ELSEWHERE_MS = 2_000;
+/** The record of a canary elsewhere is written each second; one that is older tells of nobody who is alive. */
+const FRESH_MS = 5_000;
+/** One that says it counts, and does not within so long after the hold, is taken for one that does not. */
+const HEAR_MS = 15_000;
 /** Characters of a reason that are kept. */
 const MAX_REASON = 1_000;
 
-/** A canary as one of its connections, or its record, tells of it. */
+/** A canary as one of its connections tells of it. */
 export interface CanaryStanding {
   readonly instance: string | null;
   readonly answer: Answer;
   readonly counts: readonly CountSample[];
+  /** When the connection was opened. */
+  readonly openedAt: number;
+  /** When it applied what it serves, where that is known. */
+  readonly appliedAt: number | null;
+  /** Whether it counts its requests. */
+  readonly tells: boolean;
 }
 
 /** What the watch sees of the routers. */
@@ -44,8 +58,30 @@ export interface CanarySource {
   /** The roster's routers that are connected to other control planes. */
   elsewhere(): Promise<readonly RouterRecord[]>;
   answerElsewhere(record: RouterRecord, rollout: StagedRollout): Answer;
-  /** Asks a canary for its counts. */
-  ping(id: string): void;
+  /** Asks a canary for its counts, and tells the other control planes of it. */
+  ask(id: string): void;
+}
+
+/** What is remembered of a canary while its rollout lasts. */
+interface Track {
+  /** Since when it has been seen without a break; null while it is away, or was not seen yet. */
+  seenSince: number | null;
+  /** Since when it has been away; null while it is not. */
+  awaySince: number | null;
+  /** Where it was seen last; null before. */
+  seen: "here" | "elsewhere" | null;
+  /** When it was seen to serve the version; null before. */
+  appliedAt: number | null;
+  /** What its record said, and since when it has. */
+  record: { readonly liveUntil: string; readonly since: number } | null;
+}
+
+/** A canary, and whether all is known of it that a promotion needs. */
+interface Look {
+  readonly view: CanaryView;
+  readonly here: boolean;
+  /** It serves the version, and has told how that went until after the hold. */
+  readonly ready: boolean;
 }
 
 /** Rollouts that this process has ended, by how. */
@@ -66,11 +102,13 @@ export class CanaryWatch {
   readonly #source: CanarySource;
   readonly #startedAt: number;
   #rollout: StagedRollout | null = null;
-  /** When its time is over, and when its canaries were chosen, on the clock that never jumps. */
-  #endsAt = 0;
+  /** When its canaries were chosen, on the clock that never jumps. */
   #chosenAt = 0;
-  /** Since when each canary has been seen, and when it was last, by id. */
-  readonly #seen = new Map<string, { first: number; last: number }>();
+  /** Whether the store has told of a head before. */
+  #told = false;
+  readonly #tracks = new Map<string, Track>();
+  #records: { at: number; elsewhere: Map<string, RouterRecord> } | null = null;
+  #askedAt = -Infinity;
   #cancel: (() => void) | null = null;
   #looking: Promise<void> | null = null;
   #failing = false;
@@ -91,6 +129,8 @@ export class CanaryWatch {
 
   /** The store says that this version is being rolled out; null for none. */
   changed(rollout: StagedRollout | null): void {
+    const first = !this.#told;
+    this.#told = true;
     const before = this.#rollout;
     if (
       rollout?.version === before?.version &&
@@ -99,20 +139,19 @@ export class CanaryWatch {
     this.#cancel?.();
     this.#cancel = null;
     this.#rollout = rollout;
-    this.#seen.clear();
+    this.#tracks.clear();
+    this.#records = null;
+    this.#askedAt = -Infinity;
     this.#failing = false;
     if (rollout === null || this.#stopped) return;
-    const now = this.#clock.now();
-    const age = this.#clock.wall() - Date.parse(rollout.startedAt);
-    // A clock that was set back gives it no more time than was asked for.
-    this.#chosenAt = now - Math.max(0, age);
-    this.#endsAt = this.#chosenAt + rollout.holdMs;
+    // Only one that began before this process is as old as the clocks say, which may not agree.
+    const age = first ? this.#clock.wall() - Date.parse(rollout.startedAt) : 0;
+    this.#chosenAt = this.#clock.now() - Math.max(0, age);
     this.#log.info("a version is being rolled out to canaries first", {
       version: rollout.version,
       canaries: rollout.canaries.map(({ id }) => id),
       until: rollout.until,
     });
-    this.#ask(rollout);
     this.#look();
   }
 
@@ -132,7 +171,7 @@ export class CanaryWatch {
 
   /** How the canaries of the rollout do. */
   async views(rollout: StagedRollout): Promise<CanaryView[]> {
-    return (await this.#views(rollout)).map(({ view }) => view);
+    return (await this.#looks(rollout)).map(({ view }) => view);
   }
 
   #look(): void {
@@ -141,43 +180,53 @@ export class CanaryWatch {
     this.#cancel = null;
     const rollout = this.#rollout;
     if (rollout === null) return;
+    this.#ask(rollout);
     this.#looking = this.#judge(rollout).finally(() => {
       this.#looking = null;
       if (this.#rollout === null || this.#stopped) return;
       if (this.#rollout !== rollout) return this.#look();
       this.#cancel = this.#clock.after(LOOK_MS, () => {
         this.#cancel = null;
-        this.#ask(rollout);
         this.#look();
       });
     });
   }
 
   #ask({ canaries }: StagedRollout): void {
-    for (const { id } of canaries) this.#source.ping(id);
+    const now = this.#clock.now();
+    if (now - this.#askedAt < LOOK_MS) return;
+    this.#askedAt = now;
+    for (const { id } of canaries) this.#source.ask(id);
   }
 
   async #judge(rollout: StagedRollout): Promise<void> {
     try {
-      const views = await this.#views(rollout);
+      const looks = await this.#looks(rollout);
       if (this.#rollout !== rollout || this.#stopped) return;
-      for (const { view } of views) {
+      for (const { view } of looks) {
         const trouble = troubleOf(view, rollout);
         if (trouble !== null) return await this.#halt(rollout, trouble);
       }
-      const late = this.#clock.now() - this.#endsAt;
-      if (late < 0) return;
-      const pending = views.find(({ view }) => view.state !== "applied");
-      if (pending === undefined) {
-        const elsewhere = views.some(({ here }) => !here);
-        if (late >= (elsewhere ? ELSEWHERE_MS : 0)) {
-          await this.#promote(rollout);
-        }
-      } else if (pending.view.state === "pending") {
+      const now = this.#clock.now();
+      const endsAt = this.#endsAt(rollout);
+      const pending = looks.find(({ view, here }) =>
+        here && view.state === "pending"
+      );
+      if (pending !== undefined) {
         const { id } = pending.view;
-        const since = Math.max(this.#endsAt, this.#seen.get(id)?.first ?? 0);
-        if (this.#clock.now() - since < SETTLE_MS) return;
-        await this.#halt(rollout, `Router ${id} has not applied it in time.`);
+        const { seenSince } = this.#track(id);
+        const applyBy = this.#chosenAt + rollout.holdMs;
+        const since = Math.max(applyBy, seenSince ?? now);
+        if (now - since < SETTLE_MS) return;
+        return await this.#halt(
+          rollout,
+          `Router ${show(id)} has not applied it in time.`,
+        );
+      }
+      if (!looks.every(({ ready }) => ready)) return;
+      const elsewhere = looks.some(({ here }) => !here);
+      if (now >= endsAt + (elsewhere ? ELSEWHERE_MS : 0)) {
+        await this.#promote(rollout);
       }
     } catch (error) {
       // Somebody else has ended it.
@@ -192,88 +241,145 @@ export class CanaryWatch {
     }
   }
 
-  async #views(
-    rollout: StagedRollout,
-  ): Promise<{ view: CanaryView; here: boolean }[]> {
-    const here = rollout.canaries.map(({ id }) =>
-      this.#source.here(id, rollout)
+  /** When its time is over: its last canary has served it for the hold. */
+  #endsAt({ holdMs }: StagedRollout): number {
+    const applied = [...this.#tracks.values()].map(({ appliedAt }) =>
+      appliedAt ?? this.#chosenAt
     );
-    const all = here.every((standings) => standings.length > 0);
-    const elsewhere = new Map(
-      all
-        ? []
-        : (await this.#source.elsewhere()).map((record) => [record.id, record]),
+    return Math.max(this.#chosenAt, ...applied) + holdMs;
+  }
+
+  async #looks(rollout: StagedRollout): Promise<Look[]> {
+    const all = rollout.canaries.every(({ id }) =>
+      this.#source.here(id, rollout).length > 0
     );
+    const elsewhere = all ? new Map<string, RouterRecord>() : await this
+      .#elsewhere();
     return rollout.canaries.map((canary) => {
       // They may have come, or gone, while the roster was read.
       const standings = this.#source.here(canary.id, rollout);
+      if (standings.length > 0) {
+        return this.#lookHere(canary, rollout, standings);
+      }
       const record = elsewhere.get(canary.id);
-      return {
-        here: standings.length > 0,
-        view: standings.length > 0
-          ? this.#viewOf(canary, standings)
-          : record === undefined
-          ? this.#goneView(canary)
-          : this.#recordView(canary, rollout, record),
-      };
+      return record !== undefined && this.#isFresh(record)
+        ? this.#lookElsewhere(canary, rollout, record)
+        : { view: this.#awayView(canary), here: false, ready: false };
     });
   }
 
-  #viewOf(
-    canary: Canary,
-    standings: readonly CanaryStanding[],
-  ): CanaryView {
-    this.#see(canary);
+  /** The roster is large: it is read once a look, however many notices come. */
+  async #elsewhere(): Promise<Map<string, RouterRecord>> {
+    const known = this.#records;
     const now = this.#clock.now();
+    if (known !== null && now - known.at < LOOK_MS) return known.elsewhere;
+    const records = await this.#source.elsewhere();
+    const elsewhere = new Map(records.map((record) => [record.id, record]));
+    this.#records = { at: this.#clock.now(), elsewhere };
+    return elsewhere;
+  }
+
+  /** By how long ago it changed: the clock of who wrote it may be another. */
+  #isFresh({ id, liveUntil }: RouterRecord): boolean {
+    const track = this.#track(id);
+    const now = this.#clock.now();
+    if (track.record?.liveUntil !== liveUntil) {
+      track.record = { liveUntil, since: now };
+    }
+    return now - track.record.since < FRESH_MS;
+  }
+
+  #lookHere(
+    canary: Canary,
+    { holdMs }: StagedRollout,
+    standings: readonly CanaryStanding[],
+  ): Look {
+    const now = this.#clock.now();
+    const track = this.#see(canary, "here");
     // Of several routers with one id the one counts that was chosen.
     const same = standings.find(({ instance }) => isSame(canary, instance));
-    const { answer, counts } = same ?? standings[0]!;
+    const { answer, counts, tells, appliedAt, openedAt } = same ??
+      standings[0]!;
+    const state = canaryState(same === undefined ? null : answer);
+    if (state.state === "applied" && track.appliedAt === null) {
+      // One that has it as this process begins to look has had it since it was chosen, as far as is known.
+      track.appliedAt = appliedAt ?? this.#chosenAt;
+      // What it tells now is what its requests are counted from.
+      this.#source.ask(canary.id);
+    }
+    const from = Math.max(now - COUNTS_MS, this.#chosenAt, appliedAt ?? 0);
+    const endsAt = (track.appliedAt ?? now) + holdMs;
+    const heard = (counts.at(-1)?.at ?? -Infinity) >= endsAt ||
+      now >= Math.max(endsAt, track.seenSince!) + HEAR_MS;
     return {
-      ...canaryState(same === undefined ? null : answer),
-      id: canary.id,
-      counted: countedUnder(counts, canary, {
-        from: now - COUNTS_MS,
-        chosenAt: this.#chosenAt,
-      }),
-      before: canary.before,
+      here: true,
+      ready: state.state === "applied" && (!tells || heard),
+      view: {
+        ...state,
+        id: canary.id,
+        counted: countedUnder(counts, canary, { from, openedAt }),
+        before: canary.before,
+      },
     };
   }
 
-  #recordView(
+  #lookElsewhere(
     canary: Canary,
     rollout: StagedRollout,
     record: RouterRecord,
-  ): CanaryView {
-    this.#see(canary);
+  ): Look {
+    const track = this.#see(canary, "elsewhere");
     const { counted } = record;
     const answer = this.#source.answerElsewhere(record, rollout);
+    const state = canaryState(isSame(canary, record.instance) ? answer : null);
+    if (state.state === "applied") track.appliedAt ??= this.#chosenAt;
     return {
-      ...canaryState(isSame(canary, record.instance) ? answer : null),
-      id: canary.id,
-      counted: counted === null || canary.counted === null
-        ? null
-        : difference(counted, canary.counted),
-      before: canary.before,
+      here: false,
+      ready: state.state === "applied",
+      view: {
+        ...state,
+        id: canary.id,
+        counted: counted === null || canary.counted === null
+          ? null
+          : difference(counted, canary.counted),
+        before: canary.before,
+      },
     };
   }
 
-  #goneView({ id, before }: Canary): CanaryView {
+  #awayView({ id, before }: Canary): CanaryView {
     const now = this.#clock.now();
-    const seen = this.#seen.get(id);
-    const lostAt = seen === undefined
-      ? this.#startedAt + RETURN_MS
-      : seen.last + LOST_MS;
+    const track = this.#track(id);
+    track.seenSince = null;
+    track.awaySince ??= now;
+    const lostAt = track.seen === null
+      ? Math.max(track.awaySince + LOST_MS, this.#startedAt + RETURN_MS)
+      : track.awaySince + (track.seen === "here" ? LOST_MS : RETURN_MS);
     const state = now >= lostAt ? "lost" : "gone";
     return { id, state, error: null, counted: null, before };
   }
 
-  #see({ id }: Canary): void {
-    const now = this.#clock.now();
-    const before = this.#seen.get(id);
-    const first = before !== undefined && now - before.last <= 2 * LOOK_MS
-      ? before.first
-      : now;
-    this.#seen.set(id, { first, last: now });
+  #see({ id }: Canary, where: "here" | "elsewhere"): Track {
+    const track = this.#track(id);
+    track.seenSince ??= this.#clock.now();
+    track.awaySince = null;
+    track.seen = where;
+    return track;
+  }
+
+  #track(id: string): Track {
+    let track = this.#tracks.get(id);
+    if (track === undefined) {
+      track = {
+        seenSince: null,
+        awaySince: null,
+        seen: null,
+        appliedAt: null,
+        record: null,
+      };
+      this.#tracks.set(id, track);
+    }
+    return track;
   }
 
   async #promote({ version }: StagedRollout): Promise<void> {
@@ -349,5 +455,5 @@ export async function takeBack(
     message: outcome === "aborted"
       ? `The rollout of version ${version} was aborted`
       : `The rollout of version ${version} was halted: ${reason}`,
-  }, { halts: { version, outcome, reason } });
+  }, { halts: { version, outcome, reason }, replaceDamaged: true });
 }

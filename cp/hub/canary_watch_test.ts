@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { manifestKey } from "../store/keys.ts";
+import { openKvStore } from "../store/kv_store.ts";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
 import {
   type Canary,
@@ -192,7 +194,7 @@ Deno.test("Hub halts a rollout that a canary rejects, or does not apply in time"
   await live(rig, 3, [a, b]);
   assert.equal(
     (await rig.store.rollout(4))?.reason,
-    "Router b has not applied it in time.",
+    'Router "b" has not applied it in time.',
   );
 });
 
@@ -288,7 +290,7 @@ Deno.test("control planes on one store take part: each pushes what its routers s
   await settle();
   b.apply(4);
   await pass(2, a, b, { requests: 100, errors: 0 });
-  await pass(2, a, b, { requests: 200, errors: 50 });
+  await pass(2, a, b, { requests: 200, errors: 60 });
   assert.equal((await one.store.rollout(4))?.outcome, "halted");
   await pass(1, a, b);
   assert.deepEqual(pushed(a).at(-1), 5);
@@ -342,4 +344,142 @@ Deno.test("Hub takes what all but canaries should serve from the store as it is 
   await rig.clock.advance(10);
   assert.equal((await rig.hub.router("a"))[0]?.status, "conflict");
   assert.deepEqual(pushed(a), [1]);
+});
+
+Deno.test("a wait for a version that is halted meanwhile tells who refused it, not who serves what took its place", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  const watch = rig.hub.follow();
+  const { version } = await stage(rig, ["a", "b"]);
+  const waited = watch.wait(version, { timeoutMs: 20_000 });
+  await rig.clock.advance(10);
+  a.say({ type: "ack", version: 2, status: "rejected", error: "no" });
+  await live(rig, 1, [a, b]);
+  for (const router of [a, b]) router.apply(3);
+  const { applied, rejected, pending } = await waited;
+  assert.deepEqual({ applied, rejected, pending }, {
+    applied: 0,
+    rejected: [{ id: "a", error: "no" }],
+    pending: ["b"],
+  });
+  watch.end();
+});
+
+Deno.test("Hub gives a canary that applies late the whole hold", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await stage(rig, ["a"], { holdMs: 3000 });
+  await live(rig, 5, [a, b]);
+  a.apply(2);
+  await live(rig, 2, [a, b]);
+  assert.equal((await rig.store.head()).rollout?.version, 2);
+  await live(rig, 2, [a, b]);
+  assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
+});
+
+Deno.test("Hub promotes nothing before a canary that counts has told how it went until after the hold", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const a = await rig.connect({
+    id: "a",
+    instance: "i-a",
+    features: ["counts"],
+  });
+  a.apply(1);
+  await live(rig, 61, [a], { requests: 1000, errors: 0 });
+  await stage(rig, ["a"], { holdMs: 3000 });
+  a.apply(2);
+  await live(rig, 1, [a], { requests: 1000, errors: 0 });
+  // It is busy, and says nothing.
+  await live(rig, 4, []);
+  assert.equal((await rig.store.head()).rollout?.version, 2);
+  await live(rig, 2, [a], { requests: 1100, errors: 100 });
+  assert.equal((await rig.store.rollout(2))?.outcome, "halted");
+
+  // One that never tells keeps nobody waiting for ever.
+  a.apply(3);
+  await live(rig, 1, [a]);
+  await stage(rig, ["a"], { holdMs: 3000 });
+  a.apply(4);
+  await live(rig, 15, [a]);
+  assert.equal((await rig.store.head()).rollout?.version, 4);
+  await live(rig, 5, [a]);
+  assert.equal((await rig.store.rollout(4))?.outcome, "promoted");
+});
+
+Deno.test("Hub goes on asking canaries for their counts, whatever else they tell", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await stage(rig, ["a"], { holdMs: 60_000 });
+  a.apply(2);
+  await rig.clock.advance(10);
+  const before = a.socket.pings.length;
+  for (let n = 0; n < 50; n++) {
+    await rig.clock.advance(200);
+    a.say({ type: "draining", version: 2, requests: 1 });
+    b.say({ type: "pong" });
+    await settle();
+  }
+  const pings = a.socket.pings.length - before;
+  assert.ok(pings >= 9 && pings <= 13, `${pings} pings in 10 s`);
+});
+
+Deno.test("a canary that is not there as its rollout begins has a moment to come back", async () => {
+  await using rig = await Rig.started({ versions: 1 });
+  const [a, b] = await two(rig);
+  await live(rig, 60, [a, b]);
+  const [canary] = await rig.hub.candidates();
+  a.link.closed();
+  await rig.store.commit(
+    () => makeConfig(["staged"]),
+    { author: null, message: null },
+    { staging: { canaries: [canary!], holdMs: 20_000, maxErrors: 0 } },
+  );
+  await live(rig, 3, [b]);
+  assert.equal((await rig.store.head()).rollout?.version, 2);
+  await live(rig, 4, [b]);
+  assert.equal(
+    (await rig.store.rollout(2))?.reason,
+    'Router "a" is not connected any more.',
+  );
+});
+
+Deno.test("a version that is damaged in the store is taken back all the same, and keeps from nobody what is sound", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const open = () => openKvStore({ kv, keepVersions: 10, log: new FakeLog() });
+  const writer = await open();
+  const nobody = { author: null, message: null };
+  const first = await writer.commit(() => makeConfig(["a"]), nobody);
+  await writer.commit(() => makeConfig(["b"]), nobody, {
+    staging: {
+      canaries: [{ id: "a", instance: null, counted: null, before: null }],
+      holdMs: 60_000,
+      maxErrors: 0,
+    },
+  });
+  await kv.delete(manifestKey(2));
+  {
+    await using rig = new Rig({ store: await open() });
+    await rig.hub.start();
+    const a = await rig.connect({ id: "a" });
+    const b = await rig.connect({ id: "b" });
+    // A database takes its own time.
+    for (let turn = 0; turn < 500 && pushed(b).length === 0; turn++) {
+      await new Promise((resolve) => setTimeout(resolve));
+      await rig.clock.advance(10);
+    }
+    assert.deepEqual([pushed(a), pushed(b)], [[], [1]]);
+  }
+  const store = await open();
+  const rollout = (await store.head()).rollout!;
+  const { version } = await takeBack(store, rollout, {
+    outcome: "aborted",
+    reason: "It was aborted.",
+    author: null,
+  });
+  assert.equal(version.version, 3);
+  assert.equal(version.digest, first.version.digest);
+  assert.equal((await store.current())?.digest, first.version.digest);
+  await store.close();
+  await writer.close();
+  kv.close();
 });

@@ -7,8 +7,8 @@ export interface CountSample extends Counted {
 
 /** How far back the counts of a router are known, in milliseconds. */
 export const COUNTS_MS = 60_000;
-/** Samples that come closer together replace each other, so that their number has a bound. */
-const MIN_APART_MS = 500;
+/** How many samples are kept: two a second. Who sends more has the last one replaced. */
+const MAX_SAMPLES = 120;
 
 /** The samples with one more, as far back as they are needed; one that counts from 0 again begins anew. */
 export function withSample(
@@ -17,10 +17,9 @@ export function withSample(
 ): readonly CountSample[] {
   const last = samples.at(-1);
   if (last === undefined || next.requests < last.requests) return [next];
-  const before = samples.at(-2);
-  const close = before !== undefined && last.at - before.at < MIN_APART_MS;
   const from = samples.findLastIndex(({ at }) => at <= next.at - COUNTS_MS);
-  return [...samples.slice(Math.max(0, from), close ? -1 : undefined), next];
+  const kept = samples.slice(Math.max(0, from));
+  return [...kept.slice(0, MAX_SAMPLES - 1), next];
 }
 
 /** What was counted between a moment and the newest sample; null where there is none. */

@@ -1,10 +1,10 @@
 import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Counted } from "../../shared/protocol.ts";
-import type { Candidate } from "./canaries.ts";
+import { type Candidate, MIN_REQUESTS } from "./canaries.ts";
 import type { CanaryStanding } from "./canary_watch.ts";
 import { type Connection, stateOf } from "./connection.ts";
-import { countedSince, COUNTS_MS } from "./counts.ts";
+import { countedSince, COUNTS_MS, type CountSample } from "./counts.ts";
 import type { ConflictSummary, RouterStatus, RouterView } from "./fleet.ts";
 import { type HoldAnswer, holdAnswer } from "./orders.ts";
 import { type Answer, answerOf, type Awaited } from "./rollout.ts";
@@ -133,14 +133,28 @@ export class Directory {
     }
   }
 
+  /** Whether those with this id that count their requests have all told of it since a moment. */
+  hasTold(id: string, since: number): boolean {
+    return this.withId(id).every((connection) =>
+      !connection.features.includes("counts") ||
+      (stateOf(connection).counts.at(-1)?.at ?? -Infinity) >= since
+    );
+  }
+
   /** How the connections with the id of a canary stand to what it gets first. */
   canary(id: string, awaited: Awaited): CanaryStanding[] {
     const answers = this.answers(id, awaited);
-    return this.withId(id).map((connection, index) => ({
-      instance: connection.instance,
-      answer: answers[index]!,
-      counts: stateOf(connection).counts,
-    }));
+    return this.withId(id).map((connection, index) => {
+      const { counts, served, openedAt } = stateOf(connection);
+      return {
+        openedAt,
+        instance: connection.instance,
+        answer: answers[index]!,
+        counts,
+        appliedAt: served.version === awaited.version ? served.appliedAt : null,
+        tells: connection.features.includes("counts"),
+      };
+    });
   }
 
   #countsOf(
@@ -151,7 +165,7 @@ export class Directory {
     const { requests, errors } = newest;
     return {
       counted: { requests, errors },
-      lastMinute: countedSince(counts, this.#clock.now() - COUNTS_MS),
+      lastMinute: minuteOf(counts, this.#clock.now()),
     };
   }
 
@@ -201,6 +215,17 @@ export class Directory {
     }
     return { count, highestVersion, epochs: [...epochs].sort() };
   }
+}
+
+/** What was counted in the last minute; null where that is too little to go by, and more may have been before it was told. */
+function minuteOf(
+  counts: readonly CountSample[],
+  now: number,
+): Counted | null {
+  const from = now - COUNTS_MS;
+  const minute = countedSince(counts, from);
+  const whole = counts[0] !== undefined && counts[0].at <= from;
+  return whole || (minute?.requests ?? 0) >= MIN_REQUESTS ? minute : null;
 }
 
 /** The version a status is about: what was rejected, or the head that a conflict is with. */

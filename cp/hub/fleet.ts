@@ -1,4 +1,4 @@
-import type { Head, StagedRollout, Version } from "../store/store.ts";
+import type { Canary, Head, StagedRollout, Version } from "../store/store.ts";
 import type { CanaryView, Candidate } from "./canaries.ts";
 import type { UnknownReason } from "./fence.ts";
 import type { VersionPropagation } from "./propagation.ts";
@@ -195,6 +195,8 @@ export interface Fleet {
   rollout(version: Pick<Version, "version" | "epoch">): Promise<Rollout>;
   /** The routers that may be canaries: those that are connected, here or to other control planes of the store. */
   candidates(): Promise<Candidate[]>;
+  /** Those that count their requests, and are connected here, with what they have counted by now. */
+  counted(canaries: readonly Canary[]): Promise<Canary[]>;
   /** How the canaries of a rollout do that is under way. */
   canaries(rollout: StagedRollout): Promise<CanaryView[]>;
   /** The holds whose time is not over, and how they stand. */

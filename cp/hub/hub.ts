@@ -1,6 +1,6 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import { atMost, type Clock, systemClock } from "../../shared/clock.ts";
-import type { RouterRecord, StagedRollout } from "../store/store.ts";
+import type { Canary, RouterRecord, StagedRollout } from "../store/store.ts";
 import type { CanaryView, Candidate } from "./canaries.ts";
 import { CanaryWatch } from "./canary_watch.ts";
 import type { Admission } from "./connection.ts";
@@ -41,6 +41,9 @@ import { isCanary, Source, type Standing } from "./source.ts";
 import { HubStats, registerHub } from "./stats.ts";
 import { parseStatus, viewOfRecord } from "./view.ts";
 
+/** How long routers may take to tell what they have counted, and how often it is looked whether they have. */
+const COUNTED_MS = 500;
+const COUNTED_POLL_MS = 5;
 /** How long a stop waits for the peers to answer a close, and for the roster to be written. */
 const CLOSE_MS = 1_000;
 const FLUSH_MS = 3_000;
@@ -60,7 +63,8 @@ export class Hub implements Fleet {
   readonly #orders: OrderSender;
   readonly #reverter: Reverter;
   readonly #canaryWatch: CanaryWatch;
-  #rollout: number | null = null;
+  /** The rollout under way, as the followers of rollouts see it. */
+  #rollout: StagedRollout | null = null;
   readonly #holdWatches = new Set<HoldWatch>();
   readonly #refusals: Refusals;
   readonly #followers = new Set<RolloutFollower>();
@@ -149,7 +153,13 @@ export class Hub implements Fleet {
           const awaited = this.#awaited(rollout);
           return answerOfRecord(record, { awaited, epoch: awaited.epoch });
         },
-        ping: (id) => this.#exchange.ping(id),
+        ask: (id) => {
+          this.#exchange.ping(id);
+          // Other control planes hear of it through the roster alone.
+          if (!options.exclusive && this.#directory.hasId(id)) {
+            this.#roster.touch(id);
+          }
+        },
       },
     });
     this.#orders = new OrderSender({
@@ -305,7 +315,7 @@ export class Hub implements Fleet {
       answers: (id, awaited) => this.#directory.answers(id, awaited),
       others: () => this.#others(),
       concerns: (id, { version }) => {
-        const rollout = this.#source.standing?.head.rollout ?? null;
+        const rollout = this.#rollout;
         return rollout === null || version < rollout.version ||
           isCanary(rollout, id);
       },
@@ -348,6 +358,26 @@ export class Hub implements Fleet {
     ];
   }
 
+  async counted(canaries: readonly Canary[]): Promise<Canary[]> {
+    const asked = this.#clock.now();
+    for (const { id } of canaries) this.#exchange.ping(id);
+    const told = () =>
+      canaries.every(({ id }) => this.#directory.hasTold(id, asked));
+    while (!told() && this.#clock.now() - asked < COUNTED_MS) {
+      await new Promise<void>((resolve) =>
+        this.#clock.after(COUNTED_POLL_MS, resolve)
+      );
+    }
+    const now = new Map(
+      Array.from(this.#directory.candidates(), (each) => [each.id, each]),
+    );
+    return canaries.map((canary) => {
+      const { counted = canary.counted, before = canary.before } =
+        now.get(canary.id) ?? {};
+      return { ...canary, counted, before };
+    });
+  }
+
   canaries(rollout: StagedRollout): Promise<CanaryView[]> {
     return this.#canaryWatch.views(rollout);
   }
@@ -379,10 +409,15 @@ export class Hub implements Fleet {
   }
 
   #changed(standing: Standing): void {
-    this.#exchange.changed(standing);
-    const rollout = standing.head.rollout?.version ?? null;
-    if (rollout === this.#rollout) return;
+    const { version, rollout } = standing.head;
+    const before = this.#rollout;
+    if (before !== null && version > before.version) {
+      // It is taken back, and who serves what takes its place has not taken it.
+      for (const follower of this.#followers) follower.takenBack(before);
+    }
     this.#rollout = rollout;
+    this.#exchange.changed(standing);
+    if (rollout?.version === before?.version) return;
     for (const follower of this.#followers) follower.lookAgain();
   }
 

@@ -101,5 +101,6 @@ export async function revert(
   }
   return await store.commit(() => old.config, attribution, {
     reverts: version,
+    replaceDamaged: true,
   });
 }

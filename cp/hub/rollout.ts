@@ -158,6 +158,13 @@ export class RolloutFollower implements RolloutWatch {
     for (const waiter of this.#waiters) waiter.notice(id);
   }
 
+  /** A version is taken back: who waits for it is told how far it had come. */
+  takenBack({ version }: Pick<Awaited, "version">): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.version === version) waiter.end();
+    }
+  }
+
   /** Whom versions concern has changed. */
   lookAgain(): void {
     for (const waiter of this.#waiters) waiter.lookAgain();
@@ -262,6 +269,10 @@ class Waiter {
     this.#awaited = options.awaited;
     this.#followed = options.followed;
     this.over = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  get version(): number {
+    return this.#awaited.version;
   }
 
   get sharesRouters(): boolean {

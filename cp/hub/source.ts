@@ -204,6 +204,7 @@ export class Source {
       const { head, version } = await this.#store.newest();
       const standing = this.#standing;
       const known = standing !== null && standing.damage === null &&
+        (standing.stable?.damage ?? null) === null &&
         sameHead(standing.head, head);
       if (known) {
         this.#standing = { ...standing, head };
@@ -217,7 +218,18 @@ export class Source {
         await next.stable?.payload?.prepare();
         await next.payload?.prepare();
       }
-      return this.#settle(next, recorded);
+      this.#settle(next, recorded);
+      const damage = next.stable?.damage ?? null;
+      if (damage !== null) {
+        if (standing?.stable?.damage !== damage) {
+          this.#log.error(
+            "the version that most routers should serve is damaged: they keep what they have",
+            { version: head.rollout!.before, problem: damage },
+          );
+        }
+        this.#retry();
+      }
+      return true;
     } catch (error) {
       if (error instanceof StoreDamaged) return await this.#readDamaged(error);
       this.#fail("the store cannot be read; trying again", error);
@@ -275,7 +287,11 @@ export class Source {
     const known = head ?? this.#standing?.head;
     if (known === undefined) {
       this.#fail("the store cannot be read; trying again", error);
-    } else this.#damaged(known, error);
+    } else {
+      // Whom it is not for it does not concern.
+      const stable = await this.#readStable(known).catch(() => null);
+      this.#damaged(known, error, stable);
+    }
     return head !== null;
   }
 
@@ -297,7 +313,7 @@ export class Source {
     return true;
   }
 
-  #damaged(head: Head, error: StoreDamaged): void {
+  #damaged(head: Head, error: StoreDamaged, stable: Offer | null): void {
     const before = this.#standing;
     const known = before !== null && before.damage !== null &&
       sameHead(before.head, head);
@@ -309,7 +325,7 @@ export class Source {
       this.#become(
         this.#stand(head, {
           version: null,
-          stable: null,
+          stable,
           damage:
             `Nothing is pushed: the store is damaged at ${error.key}. ${error.message}`,
         }),
@@ -417,5 +433,6 @@ function sameHead(a: Head, b: Head): boolean {
   return a.version === b.version && a.epoch === b.epoch &&
     a.digest === b.digest && a.supersedes.length === b.supersedes.length &&
     a.guardedSince === b.guardedSince &&
-    a.rollout?.version === b.rollout?.version;
+    a.rollout?.version === b.rollout?.version &&
+    a.rollout?.startedAt === b.rollout?.startedAt;
 }

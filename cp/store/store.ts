@@ -75,7 +75,7 @@ export interface Canary {
   readonly instance: string | null;
   /** What it had counted since its start when it was chosen; null if it does not tell. */
   readonly counted: Counted | null;
-  /** The part of it that it counted in the last minute before. */
+  /** The part of it that it counted in the last minute before; null if that is not known. */
   readonly before: Counted | null;
 }
 
@@ -252,7 +252,7 @@ export interface RouterRecord {
   readonly holds: readonly HoldState[];
   /** What it told last of what it counted since its start; null if it does not tell. */
   readonly counted: Counted | null;
-  /** What of that it counted within the last minute. */
+  /** What of that it counted within the last minute; null if that is not known. */
   readonly lastMinute: Counted | null;
   /** What it can do beyond what every router must. */
   readonly features: readonly string[];

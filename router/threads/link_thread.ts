@@ -25,6 +25,8 @@ export interface LinkThreadOptions {
   /** See {@linkcode DataPlane.serve}. */
   readonly serve: (config: NextConfig) => Promise<boolean>;
   readonly active: () => ActiveConfig | null;
+  /** See {@linkcode DataPlane.counted}. */
+  readonly counted: () => Counted;
   /** See {@linkcode DataPlane.order}. */
   readonly order: (order: Order) => void;
   /**
@@ -183,6 +185,7 @@ export class LinkThread {
   ): Promise<void> {
     try {
       const free = await this.#options.serve(config);
+      this.counted(this.#options.counted());
       child.tell({ type: "served", free });
     } catch (error) {
       child.tell({ type: "refused", error: errorLine(error) });

@@ -87,6 +87,7 @@ async function withLink(
     },
     serve: () => Promise.resolve(true),
     active: () => null,
+    counted: () => ({ requests: 0, errors: 0 }),
     order: () => {},
     replaceTime: 10,
   };

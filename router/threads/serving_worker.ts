@@ -18,6 +18,8 @@ const log = logger("threads");
 const COUNTED_INTERVAL = 1000;
 
 let data: DataPath | null = null;
+/** The requests that it has told of. */
+let told = 0;
 let endLog = () => Promise.resolve();
 /** The config that was prepared last. */
 let prepared: ReadyConfig | null = null;
@@ -84,22 +86,20 @@ async function start(
       await data.listen(address, { protocol, tls: tls.identity });
     }
     scope.postMessage({ type: "listening" });
-    tellCounted(data.traffic);
+    setInterval(tellCounted, COUNTED_INTERVAL);
   } catch (error) {
     scope.postMessage({ type: "failed", problem: errorLine(error) });
   }
 }
 
-/** Tells what it has counted, whenever that has changed. */
-function tellCounted(traffic: Traffic): void {
-  let told = 0;
-  setInterval(() => {
-    const { answered, failed } = traffic;
-    if (answered === told) return;
-    told = answered;
-    const counted = { requests: answered, errors: failed };
-    scope.postMessage({ type: "counted", counted });
-  }, COUNTED_INTERVAL);
+/** Tells what it has counted, where that has changed. */
+function tellCounted(): void {
+  if (data === null) return;
+  const { answered, failed } = data.traffic;
+  if (answered === told) return;
+  told = answered;
+  const counted = { requests: answered, errors: failed };
+  scope.postMessage({ type: "counted", counted });
 }
 
 /** Does what was told, and says so, or what came of it. */
@@ -116,6 +116,8 @@ function carryOut(done: "prepared" | "serving", work: () => void): void {
 function swap(): void {
   if (prepared === null) throw new Error("No config is held ready");
   serve(prepared);
+  // Nothing of what was before counts for what is served from now on.
+  tellCounted();
   prepared = null;
 }
 

@@ -596,7 +596,9 @@ async function staging(
 ): Promise<Staging> {
   const choice = { kind: "count", count: canaries } as const;
   return {
-    canaries: chooseCanaries(choice, await hub.candidates(), Math.random),
+    canaries: await hub.counted(
+      chooseCanaries(choice, await hub.candidates(), Math.random),
+    ),
     holdMs,
     maxErrors: 0.01,
   };

@@ -21,6 +21,7 @@ export type SimulatedHub = Pick<
   | "rollout"
   | "candidates"
   | "canaries"
+  | "counted"
   | "holds"
   | "waitForHold"
   | "refresh"
