@@ -141,7 +141,7 @@ export class Edits {
           schema: EDIT_ANSWER,
         },
       },
-      problems: [...(spec.problems ?? []), 412, 503],
+      problems: [...new Set([...spec.problems ?? [], 409, 412, 503] as const)],
     }, async (call) => {
       const head = readEditHead(call.c, call.query);
       const made = await plan(call);
@@ -369,7 +369,9 @@ export class Edits {
   async #canaries(
     { choice }: NonNullable<EditHead["staged"]>,
   ): Promise<Canary[]> {
-    const { fleet } = this.#deps;
+    const { fleet, store } = this.#deps;
+    // Where there is nothing to go back to, that is what the commit says.
+    if ((await store.head()).version === 0) return [];
     const candidates = await fleet.candidates();
     return await fleet.counted(
       chooseCanaries(choice, candidates, Math.random),

@@ -54,7 +54,7 @@ export const EDIT_QUERY = z.strictObject({
     context.addIssue({
       code: "custom",
       message:
-        "must be a number of routers (2), a share of them (10%), or their ids (id:a,b)",
+        `must be a number of routers (2), a share of them (10%), or the ids of at most ${MAX_CANARIES} (id:a,b)`,
     });
     return z.NEVER;
   }).optional().openapi({
@@ -65,11 +65,20 @@ export const EDIT_QUERY = z.strictObject({
   }),
   hold: spanOfTime().optional().openapi({
     type: "string",
-    description: "With canary: how long the version has to do well.",
+    description:
+      "With canary: how long the version has to do well, at most 5m.",
     default: "30s",
     example: "30s",
   }),
-  max_errors: percent().optional().openapi({
+  max_errors: z.string().transform((text, context) => {
+    const share = percent().safeParse(text);
+    if (share.success) return share.data;
+    context.addIssue({
+      code: "custom",
+      message: "must be a share from 0% to 100%, such as 1%",
+    });
+    return z.NEVER;
+  }).optional().openapi({
     type: "string",
     description:
       "With canary: by how much a canary's share of 5xx and upstream errors may rise over its own minute before.",
@@ -145,6 +154,9 @@ export const EDIT_HEADERS = z.object({
     }),
 });
 
+/** The headers of calls that are no edits, and are kept with who makes them. */
+export const ATTRIBUTION_HEADERS = EDIT_HEADERS.omit({ "if-match": true });
+
 /** Entity tags without their quotes, or any. */
 export type IfMatch = "*" | readonly string[];
 
@@ -181,13 +193,7 @@ export function readEditHead(
   c: ApiContext,
   query: z.output<typeof EDIT_QUERY>,
 ): EditHead {
-  const given: Record<string, string> = {};
-  for (const name of Object.keys(EDIT_HEADERS.shape)) {
-    const value = c.req.raw.headers.get(name);
-    if (value !== null) given[name] = value;
-  }
-  const result = checkParameters(EDIT_HEADERS, given);
-  if (!result.ok) throw badParameters("The head", result.problems);
+  const { ifMatch, ...attribution } = readHeaders(c);
   if (c.req.raw.headers.has("if-none-match")) {
     throw new ProblemError(
       "bad-request",
@@ -209,18 +215,6 @@ export function readEditHead(
     }]);
   }
   checkStaged(query);
-  const author = result.values["x-signalbox-author"] ?? null;
-  const tokenName = c.get("tokenName");
-  if (tokenName !== null && author !== null && author !== tokenName) {
-    throw new ProblemError(
-      "forbidden",
-      `The token is ${
-        show(tokenName)
-      }'s, who is the author; X-Signalbox-Author says ${
-        show(author)
-      }. Leave it out.`,
-    );
-  }
   return {
     dryRun: query.dry_run === "true",
     wait: query.wait === undefined ? null : {
@@ -235,6 +229,46 @@ export function readEditHead(
       holdMs: query.hold ?? DEFAULT_STAGED_MS,
       maxErrors: query.max_errors ?? DEFAULT_MAX_ERRORS,
     },
+    ifMatch,
+    ...attribution,
+  };
+}
+
+/**
+ * Who makes a call that is no edit, and why.
+ *
+ * @throws {ProblemError} as {@linkcode readEditHead} does.
+ */
+export function readAttribution(
+  c: ApiContext,
+): Pick<EditHead, "author" | "message"> {
+  const { author, message } = readHeaders(c);
+  return { author, message };
+}
+
+function readHeaders(
+  c: ApiContext,
+): Pick<EditHead, "ifMatch" | "author" | "message"> {
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(EDIT_HEADERS.shape)) {
+    const value = c.req.raw.headers.get(name);
+    if (value !== null) given[name] = value;
+  }
+  const result = checkParameters(EDIT_HEADERS, given);
+  if (!result.ok) throw badParameters("The head", result.problems);
+  const author = result.values["x-signalbox-author"] ?? null;
+  const tokenName = c.get("tokenName");
+  if (tokenName !== null && author !== null && author !== tokenName) {
+    throw new ProblemError(
+      "forbidden",
+      `The token is ${
+        show(tokenName)
+      }'s, who is the author; X-Signalbox-Author says ${
+        show(author)
+      }. Leave it out.`,
+    );
+  }
+  return {
     ifMatch: result.values["if-match"] ?? null,
     author: tokenName ?? author,
     message: result.values["x-signalbox-message"] ?? null,

@@ -1,8 +1,10 @@
 import { z } from "@hono/zod-openapi";
 import type { VersionStore } from "../store/store.ts";
 import { customerName } from "./check.ts";
+import { rolloutUnderWay } from "./config.ts";
 import { emptyStore } from "./problem.ts";
 import { answer, type Routes } from "./route.ts";
+import { ROLLOUT_UNDER_WAY } from "./schemas.ts";
 
 /** `/v1/explain`: where a request of a customer goes, and why. */
 export function addExplainCalls(
@@ -24,12 +26,13 @@ export function addExplainCalls(
           reason: z.enum(["assigned", "default"]),
           version: z.int(),
           epoch: z.string(),
+          rollout: ROLLOUT_UNDER_WAY,
         }).openapi("Explanation"),
       },
     },
     problems: [404, 503],
   }, async ({ query: { customer } }) => {
-    const current = await store.current();
+    const { head, version: current } = await store.newest();
     if (current === null) throw emptyStore("not-found");
     const { config, version, epoch } = current;
     const assigned = config.customers.get(customer);
@@ -41,6 +44,7 @@ export function addExplainCalls(
       reason: assigned === undefined ? "default" : "assigned",
       version,
       epoch,
+      rollout: rolloutUnderWay(head),
     });
   });
 }

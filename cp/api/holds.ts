@@ -5,7 +5,7 @@ import type { Fleet } from "../hub/fleet.ts";
 import { holdView } from "../hub/hold_watch.ts";
 import type { HoldOrder, Orders, VersionStore } from "../store/store.ts";
 import { customerName } from "./check.ts";
-import { authorOf } from "./edit_options.ts";
+import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, json, NO_BODY, type Routes } from "./route.ts";
 import { HOLD, HOLD_BODY } from "./schemas.ts";
@@ -47,6 +47,7 @@ export function addHoldCalls(
       "Until it is released, a config sends the customer elsewhere, or the time is over, whichever is first; that holds also where this control plane is gone. What runs already goes on. Answers when every router that can holds, or has not said so for 2 s.",
     params: CUSTOMER,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: json(HOLD_BODY),
     answers: {
       200: {
@@ -61,7 +62,7 @@ export function addHoldCalls(
       newHold([customer], {
         forMs: body.for,
         cutStreamsMs: body.cut_streams ?? null,
-        author: authorOf(c),
+        author: readAttribution(c).author,
       }),
     );
     await fleet.refresh();

@@ -1,18 +1,20 @@
 import { z } from "@hono/zod-openapi";
+import { logger } from "../../shared/log.ts";
 import type { CanaryView } from "../hub/canaries.ts";
 import { takeBack } from "../hub/canary_watch.ts";
 import type { Fleet } from "../hub/fleet.ts";
-import {
-  type EndedRollout,
-  RolloutUnderWay,
-  type StagedRollout,
-  type VersionStore,
+import type {
+  EndedRollout,
+  StagedRollout,
+  VersionStore,
 } from "../store/store.ts";
-import { authorOf } from "./edit_options.ts";
+import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { STAGED_ROLLOUT } from "./schemas.ts";
+
+const log = logger("api");
 
 const PATH = "/v1/rollouts/{id}";
 const ID = z.object({
@@ -57,7 +59,13 @@ export function addRolloutCalls(
       limit: limit + 1 - running.length,
       ...(before === null ? {} : { before: Number(before) }),
     });
-    const found = [...running, ...ended.map(endedView)];
+    // It may have ended while this was read.
+    const found = [
+      ...running,
+      ...ended.filter(({ version }) => version !== running[0]?.id).map(
+        endedView,
+      ),
+    ];
     const shown = found.slice(0, limit);
     return answer({
       rollouts: shown,
@@ -85,11 +93,21 @@ export function addRolloutCalls(
     summary: "Gives the version of a rollout to all routers at once",
     params: ID,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
     problems: [409, 503],
   }, async ({ params: { id }, c }) => {
-    await store.promote(id, authorOf(c));
+    const { author } = readAttribution(c);
+    await underWay(id);
+    await store.promote(id, author);
+    log.info(
+      "a rollout was promoted by somebody: all routers get the version",
+      {
+        version: id,
+        author,
+      },
+    );
     await fleet.refresh();
     return answer(await one(id));
   });
@@ -101,25 +119,44 @@ export function addRolloutCalls(
     description: "What was before it is committed again, as a new version.",
     params: ID,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
     problems: [409, 503],
   }, async ({ params: { id }, c }) => {
-    const { rollout } = await store.head();
-    if (rollout?.version !== id) {
-      throw new RolloutUnderWay(
-        `Version ${id} is not being rolled out`,
-        rollout,
-      );
-    }
-    await takeBack(store, rollout, {
+    const { author, message } = readAttribution(c);
+    const { version } = await takeBack(store, await underWay(id), {
       outcome: "aborted",
-      reason: "It was aborted.",
-      author: authorOf(c),
+      reason: message ?? "It was aborted.",
+      author,
+    });
+    log.info("a rollout was aborted by somebody: what was before returns", {
+      version: id,
+      by: version.version,
+      author,
     });
     await fleet.refresh();
     return answer(await one(id));
   });
+
+  /**
+   * The rollout of a version that is under way.
+   *
+   * @throws {ProblemError} `conflict` if it is not.
+   */
+  async function underWay(id: number): Promise<StagedRollout> {
+    const { rollout } = await store.head();
+    if (rollout?.version === id) return rollout;
+    const ended = await store.rollout(id);
+    throw new ProblemError(
+      "conflict",
+      ended !== null
+        ? `The rollout of version ${id} is over: it was ${ended.outcome}. POST /v1/versions/${ended.before}/restore commits what was before it again; nothing was changed.`
+        : `Version ${id} is not being rolled out${
+          rollout === null ? "" : `; version ${rollout.version} is`
+        }. Nothing was changed.`,
+    );
+  }
 
   async function one(id: number): Promise<Shown> {
     const { rollout } = await store.head();

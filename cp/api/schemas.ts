@@ -245,6 +245,7 @@ export const VERSION_ROLLOUT = z.strictObject({
   epoch: z.string(),
   ...ROLLOUT.shape,
   ...FENCE.shape,
+  staged: ROLLOUT_UNDER_WAY,
 }).openapi("VersionRollout");
 
 export const EDIT_ANSWER = z.strictObject({

@@ -2,8 +2,8 @@ import { z } from "@hono/zod-openapi";
 import type { Fleet } from "../hub/fleet.ts";
 import { revert } from "../hub/reverter.ts";
 import { OnTrial, type VersionStore } from "../store/store.ts";
-import { authorOf } from "./edit_options.ts";
-import { versionAnswer, versionInfo } from "./config.ts";
+import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
+import { rolloutUnderWay, versionAnswer, versionInfo } from "./config.ts";
 import { ConfigDiff } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import type { Edits } from "./edit.ts";
@@ -134,7 +134,12 @@ export function addVersionCalls(
     const recorded = await store.digestOf(n);
     if (recorded === null) throw await kept.missing(n);
     const version = { version: n, epoch: recorded.epoch };
-    return answer({ ...version, ...await fleet.rollout(version) });
+    const rollout = rolloutUnderWay(fleet.standing?.head ?? await store.head());
+    return answer({
+      ...version,
+      ...await fleet.rollout(version),
+      staged: rollout?.id === n ? rollout : null,
+    });
   });
 
   routes.add({
@@ -160,6 +165,7 @@ export function addVersionCalls(
     summary: "Takes a version that waits to be confirmed back, at once",
     params: NUMBER,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: {
       200: {
@@ -169,13 +175,14 @@ export function addVersionCalls(
     },
     problems: [409, 503],
   }, async ({ params: { n }, c }) => {
+    const { author, message } = readAttribution(c);
     const { trial } = await store.head();
     if (trial?.version !== n) {
       throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
     }
     const { version } = await revert(store, trial, {
-      author: authorOf(c),
-      message: `Took version ${n} back`,
+      author,
+      message: message ?? `Took version ${n} back`,
     });
     await fleet.refresh();
     return answer({ version: version.version, epoch: version.epoch });

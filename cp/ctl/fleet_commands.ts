@@ -183,7 +183,19 @@ export async function rollout(
     { signal },
   );
   if (json) terminal.out(JSON.stringify(answer, null, 2));
-  else tellRollout(terminal, head, answer);
+  else {
+    tellRollout(terminal, head, answer);
+    if (answer.staged !== null) {
+      const { canaries, before } = answer.staged;
+      terminal.out(styled(
+        terminal,
+        "yellow",
+        `It is for ${
+          canaries.join(", ")
+        } only; all others are to serve version ${before}.`,
+      ));
+    }
+  }
   return endOf(answer);
 }
 

@@ -209,7 +209,12 @@ function addReading(program: Command, does: Does, around: Surroundings): void {
     .description(
       "versions that some routers got first, and how the canaries of one under way do",
     )
-    .action(does((context, version?: number) => rollouts(context, version)));
+    .option("-w, --watch", "until it is over; ends with 1 if it is taken back")
+    .action(
+      does((context, version: number | undefined, options) =>
+        rollouts(context, version, options as { watch?: boolean })
+      ),
+    );
   program.command("holds")
     .description("the customers that are held, and how each router stands")
     .action(does((context) => holds(context)));
@@ -351,17 +356,24 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     new Argument("<version>").argParser(version),
   )
     .description("gives a version that canaries serve to all routers, at once")
+    .option("--author <name>", "who; kept with the rollout")
     .action(
-      does((context, version: number) =>
-        endRollout(context, version, "promote")
+      does((context, version: number, options: { author?: string }) =>
+        endRollout(context, version, { verb: "promote", ...options })
       ),
     );
   program.command("abort").addArgument(
     new Argument("<version>").argParser(version),
   )
     .description("takes a version that canaries serve back, at once")
+    .option("--author <name>", "who; kept with the rollout")
+    .option("-m, --message <text>", "why; kept with the rollout")
     .action(
-      does((context, version: number) => endRollout(context, version, "abort")),
+      does((
+        context,
+        version: number,
+        options: { author?: string; message?: string },
+      ) => endRollout(context, version, { verb: "abort", ...options })),
     );
   program.command("hold").argument("<customer>")
     .description(

@@ -4,6 +4,7 @@ import type {
   ConfigBody,
   Diff,
   Placement,
+  RolloutUnderWay,
   Router,
   StagedRollout,
   VersionInfo,
@@ -169,6 +170,8 @@ interface Explanation {
   readonly endpoint: string | null;
   readonly reason: string | null;
   readonly version: number | null;
+  /** Of a control plane: null or absent unless that version is for canaries only. */
+  readonly rollout?: RolloutUnderWay;
 }
 
 /** Where a customer's requests go, at the control plane and at routers; 1 if they do not agree. */
@@ -212,6 +215,16 @@ export async function explain(
         answer.endpoint ?? "-",
       ]),
     );
+    if (here.rollout != null) {
+      const { id, before, canaries } = here.rollout;
+      terminal.out(styled(
+        terminal,
+        "yellow",
+        `Version ${id} is for ${
+          canaries.join(", ")
+        } only; all other routers are to serve version ${before}.`,
+      ));
+    }
     if (differ.length > 0) {
       terminal.out(
         styled(

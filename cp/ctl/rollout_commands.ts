@@ -2,17 +2,24 @@ import type { StagedRollout } from "../api/answers.ts";
 import { path } from "../ui/page/path.ts";
 import { canaryText, counted, rolloutText } from "../ui/page/text.ts";
 import type { Context } from "./edit.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { CommandError, EXIT, type ExitCode } from "./exit.ts";
+import { pause } from "./fleet_commands.ts";
 import { styled, type Terminal } from "./terminal.ts";
 
 /** How many are listed. */
 const LISTED = 20;
 
-/** Lists staged rollouts, newest first; or shows one. */
+/** How often a rollout is asked for while it is watched, in milliseconds. */
+const WATCH_MS = 1_000;
+
+/** Lists staged rollouts, newest first; or shows one, and with `watch` waits until it is over. */
 export async function rollouts(
-  { client, terminal, json, signal }: Context,
+  context: Context,
   id: number | undefined,
+  { watch = false }: { watch?: boolean } = {},
 ): Promise<ExitCode> {
+  const { client, terminal, json, signal } = context;
+  if (watch) return await watchRollout(context, id);
   const listed = id === undefined
     ? await client.list<StagedRollout>("/v1/rollouts", "rollouts", {
       limit: LISTED,
@@ -27,18 +34,65 @@ export async function rollouts(
   } else if (listed.length === 0) {
     terminal.out("No version was rolled out in stages.");
   } else for (const each of listed) tellRollout(terminal, each);
-  return EXIT.done;
+  return id === undefined ? EXIT.done : endOf(listed[0]!);
+}
+
+/** Waits until a rollout is over, the one under way if none is named; ends with 1 where it was taken back. */
+async function watchRollout(
+  { client, terminal, json, signal }: Context,
+  id: number | undefined,
+): Promise<ExitCode> {
+  const [newest] = id === undefined
+    ? await client.list<StagedRollout>("/v1/rollouts", "rollouts", { limit: 1 })
+    : [{ id }];
+  if (newest === undefined) {
+    throw new CommandError("No version was rolled out in stages.");
+  }
+  let last = "";
+  for (;;) {
+    const rollout = await client.call<StagedRollout>(
+      path`/v1/rollouts/${newest.id}`,
+      { signal },
+    );
+    const over = rollout.state !== "under_way";
+    if (json) {
+      if (over) terminal.out(JSON.stringify(rollout, null, 2));
+    } else {
+      const states = rollout.canaries.map((canary) => canary.state).join();
+      if (over || states !== last) tellRollout(terminal, rollout);
+      last = states;
+    }
+    if (over) return endOf(rollout);
+    await pause(WATCH_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** What a command ends with that tells of a rollout. */
+function endOf({ state }: StagedRollout): ExitCode {
+  return state === "halted" || state === "aborted" ? EXIT.failed : EXIT.done;
 }
 
 /** Ends a rollout: gives its version to all routers, or takes it back. */
 export async function endRollout(
   { client, terminal, json, signal }: Context,
   id: number,
-  verb: "promote" | "abort",
+  { verb, author, message }: {
+    verb: "promote" | "abort";
+    author?: string;
+    message?: string;
+  },
 ): Promise<ExitCode> {
   const answer = await client.call<StagedRollout>(
     path`/v1/rollouts/${id}/${verb}`,
-    { method: "POST", signal },
+    {
+      method: "POST",
+      headers: {
+        "x-signalbox-author": author,
+        "x-signalbox-message": message,
+      },
+      signal,
+    },
   );
   if (json) terminal.out(JSON.stringify(answer, null, 2));
   else tellRollout(terminal, answer);

@@ -12,6 +12,7 @@ export class RolloutProgress implements AsyncDisposable {
   readonly #applied = new Set<string>();
   readonly #connected: Set<string>;
   #version: number;
+  #canaries: ReadonlySet<string> | null = null;
   #committed = false;
   #following: Promise<void> = Promise.resolve();
 
@@ -54,6 +55,7 @@ export class RolloutProgress implements AsyncDisposable {
       for await (const { name, data } of events) {
         if (name === "version") this.#versionTold(JSON.parse(data));
         else if (name === "router") this.#routerTold(JSON.parse(data));
+        else if (name === "rollout") this.#rolloutTold(JSON.parse(data));
       }
     } catch {
       // The edit itself tells when the control plane is gone.
@@ -68,6 +70,12 @@ export class RolloutProgress implements AsyncDisposable {
     this.#show();
   }
 
+  /** The version is for these only; all others are not waited for. */
+  #rolloutTold({ id, canaries }: { id: number; canaries: string[] }): void {
+    this.#canaries = id === this.#version ? new Set(canaries) : null;
+    if (this.#committed) this.#show();
+  }
+
   #routerTold({ router }: { router: Router }): void {
     const { id, connected, version } = router;
     if (connected) this.#connected.add(id);
@@ -78,9 +86,15 @@ export class RolloutProgress implements AsyncDisposable {
 
   #show(): void {
     if (this.#ended.signal.aborted) return;
-    const all = counted(this.#connected.size, "router");
+    const canaries = this.#canaries;
+    const all = canaries === null
+      ? counted(this.#connected.size, "router")
+      : counted(canaries.size, "canary", "canaries");
+    const applied = [...this.#applied].filter((id) =>
+      canaries?.has(id) ?? true
+    );
     this.#context.terminal.progress(
-      `version ${this.#version}: ${this.#applied.size} of ${all} …`,
+      `version ${this.#version}: ${applied.length} of ${all} …`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import { show } from "../../shared/json.ts";
 import type { Counted } from "../../shared/protocol.ts";
 import type { Canary, StagedRollout } from "../store/store.ts";
-import { countedSince, type CountSample, difference } from "./counts.ts";
+import { type CountSample, difference } from "./counts.ts";
 
 /** How the canaries of a rollout are to be chosen. */
 export type CanaryChoice =

@@ -452,8 +452,6 @@ export async function takeBack(
   }
   return await store.commit(() => old.config, {
     author,
-    message: outcome === "aborted"
-      ? `The rollout of version ${version} was aborted`
-      : `The rollout of version ${version} was halted: ${reason}`,
+    message: `The rollout of version ${version} was ${outcome}: ${reason}`,
   }, { halts: { version, outcome, reason }, replaceDamaged: true });
 }

@@ -568,11 +568,30 @@ command(
     );
     const again = await call(`abort ${version}`);
     equal(again.code, 1);
-    match(again.err, /is not being rolled out/);
+    match(again.err, /The rollout of version [0-9]+ is over: it was promoted/);
+    const never = await call("promote 99");
+    match(never.err, /Version 99 is not being rolled out/);
     const list = JSON.parse(await done(call, "--json rollouts"));
     deepEqual(
       list.map(({ state }: { state: string }) => state),
       ["aborted", "promoted"],
     );
+    equal((await call(`rollouts ${Number(version) + 1}`)).code, 1);
+
+    await done(call, `move acme --to one --canary id:${id} --hold 500ms`);
+    match(await done(call, "rollouts --watch"), /was promoted: all routers/);
+    await done(call, `move acme --to two --canary id:${id} --hold 60s`);
+    const watched = call("rollouts --watch");
+    match(
+      await done(call, "explain acme"),
+      new RegExp(`is for ${id} only; all other routers`),
+    );
+    const newest = Number(version) + 4;
+    const far = await call("rollout");
+    match(far.out, new RegExp(`It is for ${id} only`));
+    await done(call, `abort ${newest} --author ann --message unsure`);
+    const { code, out } = await watched;
+    equal(code, 1);
+    match(out, /was aborted by ann, and version [0-9]+ has .*: unsure/);
   },
 );

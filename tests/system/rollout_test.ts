@@ -132,7 +132,10 @@ Deno.test("a router that comes back in the middle of a rollout gets what it shou
   await all.routers[0]!.serves(2);
   const again = await all.controlPlane.call("POST", "/v1/rollouts/2/promote");
   equal(again.status, 409);
-  match(again.body.detail, /^No version is being rolled out/);
+  match(
+    again.body.detail,
+    /^The rollout of version 2 is over: it was promoted\. POST \/v1\/versions\/1\/restore/,
+  );
 });
 
 Deno.test("a rollout whose time ends while no control plane runs is promoted by the next one", async () => {
@@ -296,6 +299,8 @@ Deno.test("a rollout that is aborted is taken back at once, and what cannot be s
   for (
     const [query, status, detail] of [
       ["canary=0", 400, /canary.*must be a number of routers/],
+      ["canary=1&max_errors=2", 400, /max_errors must be a share/],
+      ["canary=1&hold=6m", 400, /hold must be a span of time.*at most 5m/],
       ["hold=5s", 400, /there is no canary/],
       ["max_errors=5%25", 400, /there is no canary/],
       ["canary=1&confirm_within=5s", 400, /takes no confirm_within/],
@@ -336,4 +341,9 @@ Deno.test("a rollout that is aborted is taken back at once, and what cannot be s
     409,
   );
   equal((await controlPlane.call("GET", "/v1/rollouts/3")).status, 404);
+  const long = await controlPlane.call("POST", "/v1/rollouts/2/abort", {
+    headers: { "x-signalbox-author": "a".repeat(300) },
+  });
+  equal(long.status, 400);
+  match(long.body.detail, /at most 256 characters/);
 });

@@ -61,15 +61,19 @@ export function rolloutText(
   const by = ended_by === null ? "" : ` by ${ended_by}`;
   switch (state) {
     case "under_way":
-      return `Version ${id} is for canaries only; all others stay on version ${before}. It is promoted in ${
-        span((Date.parse(until) - now) / 1000)
-      }, unless a canary does badly.`;
+      return `Version ${id} is for canaries only; all others stay on version ${before}. ${
+        Date.parse(until) > now
+          ? `It is promoted in ${
+            span((Date.parse(until) - now) / 1000)
+          }, unless a canary does badly.`
+          : "Its time is over: it is promoted once all canaries have told that they do well."
+      }`;
     case "promoted":
       return `Version ${id} was promoted${by}: all routers get it.`;
     case "halted":
       return `Version ${id} was halted, and version ${taken_back_by} has what was before: ${reason}`;
     case "aborted":
-      return `Version ${id} was aborted${by}, and version ${taken_back_by} has what was before.`;
+      return `Version ${id} was aborted${by}, and version ${taken_back_by} has what was before: ${reason}`;
     default:
       return state satisfies never;
   }
