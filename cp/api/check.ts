@@ -7,6 +7,7 @@ import {
 } from "../../shared/config.ts";
 import { endpointProblem } from "../../shared/endpoint.ts";
 import { type JsonValue, pointer, show, toPlain } from "../../shared/json.ts";
+import { duration } from "../../shared/settings.ts";
 import { invalid } from "./problem.ts";
 
 /** A schema over a rule that says what is wrong as a sentence, or null. */
@@ -14,6 +15,23 @@ function ruled(problem: (text: string) => string | null) {
   return z.string().superRefine((text, context) => {
     const detail = problem(text);
     if (detail !== null) context.addIssue({ code: "custom", message: detail });
+  });
+}
+
+/** The longest span of time that a call takes. */
+const MAX_SPAN_MS = 300_000;
+
+/** A span of time as text; in milliseconds once it was read. */
+export function spanOfTime() {
+  return z.string().transform((text, context) => {
+    const result = duration().safeParse(text);
+    if (result.success && result.data <= MAX_SPAN_MS) return result.data;
+    context.addIssue({
+      code: "custom",
+      message:
+        "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
+    });
+    return z.NEVER;
   });
 }
 

@@ -1,19 +1,17 @@
 import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
-import { isRouterId } from "../../shared/protocol.ts";
-import { duration, percent } from "../../shared/settings.ts";
-import { type CanaryChoice, MAX_CANARIES } from "../hub/canaries.ts";
 import type { RolloutGoal } from "../hub/fleet.ts";
-import type { Staging } from "../store/store.ts";
-import { checkParameters } from "./check.ts";
+import { checkParameters, spanOfTime } from "./check.ts";
 import { ProblemError } from "./problem.ts";
 import { badParameters } from "./parameters.ts";
 import type { ApiContext } from "./route.ts";
+import {
+  type AskedStaging,
+  readStaging,
+  STAGING_QUERY,
+} from "./staging_options.ts";
 
 const DEFAULT_WAIT_MS = 10_000;
-const MAX_WAIT_MS = 300_000;
-const DEFAULT_STAGED_MS = 30_000;
-const DEFAULT_MAX_ERRORS = 0.01;
 const MAX_AUTHOR = 256;
 const MAX_MESSAGE = 1024;
 
@@ -48,43 +46,7 @@ export const EDIT_QUERY = z.strictObject({
       "The version has to be confirmed within this time (POST /v1/versions/{n}/confirm), or the contents before it return as a new version. Until then other edits are 409.",
     example: "60s",
   }),
-  canary: z.string().transform((text, context) => {
-    const choice = canaryChoice(text);
-    if (choice !== null) return choice;
-    context.addIssue({
-      code: "custom",
-      message:
-        `must be a number of routers (2), a share of them (10%), or the ids of at most ${MAX_CANARIES} (id:a,b)`,
-    });
-    return z.NEVER;
-  }).optional().openapi({
-    type: "string",
-    description:
-      "The version goes to these routers only: so many, such a share, or those with these ids. All others stay on the one before until it is promoted, which happens by itself after hold, unless a canary does badly; then what was before returns as a new version. Until then other edits are 409.",
-    example: "10%",
-  }),
-  hold: spanOfTime().optional().openapi({
-    type: "string",
-    description:
-      "With canary: how long the version has to do well, at most 5m.",
-    default: "30s",
-    example: "30s",
-  }),
-  max_errors: z.string().transform((text, context) => {
-    const share = percent().safeParse(text);
-    if (share.success) return share.data;
-    context.addIssue({
-      code: "custom",
-      message: "must be a share from 0% to 100%, such as 1%",
-    });
-    return z.NEVER;
-  }).optional().openapi({
-    type: "string",
-    description:
-      "With canary: by how much a canary's share of 5xx and upstream errors may rise over its own minute before.",
-    default: "1%",
-    example: "1%",
-  }),
+  ...STAGING_QUERY,
   cut_streams: spanOfTime().optional().openapi({
     type: "string",
     description:
@@ -92,37 +54,6 @@ export const EDIT_QUERY = z.strictObject({
     example: "5s",
   }),
 });
-
-/** A span of time as text; in milliseconds once it was read. */
-export function spanOfTime() {
-  return z.string().transform((text, context) => {
-    const result = duration().safeParse(text);
-    if (result.success && result.data <= MAX_WAIT_MS) return result.data;
-    context.addIssue({
-      code: "custom",
-      message:
-        "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
-    });
-    return z.NEVER;
-  });
-}
-
-/** Which routers a text names as canaries; null where it does not. */
-function canaryChoice(text: string): CanaryChoice | null {
-  if (/^[1-9][0-9]{0,5}$/.test(text)) {
-    return { kind: "count", count: Number(text) };
-  }
-  if (text.startsWith("id:")) {
-    const ids = text.slice("id:".length).split(",");
-    return ids.length <= MAX_CANARIES && ids.every(isRouterId)
-      ? { kind: "ids", ids }
-      : null;
-  }
-  const share = percent().safeParse(text);
-  return share.success && share.data > 0
-    ? { kind: "share", share: share.data }
-    : null;
-}
 
 /** The headers of every edit. */
 export const EDIT_HEADERS = z.object({
@@ -176,10 +107,7 @@ export interface EditHead {
   /** Within what time the version has to be confirmed, in milliseconds; null: it needs not be. */
   readonly confirmWithinMs: number | null;
   /** Which routers get the version first; null: all at once. */
-  readonly staged:
-    | { readonly choice: CanaryChoice }
-      & Pick<Staging, "holdMs" | "maxErrors">
-    | null;
+  readonly staged: AskedStaging | null;
   readonly author: string | null;
   readonly message: string | null;
 }
@@ -214,7 +142,6 @@ export function readEditHead(
         "cut_streams ends streams that wait=drained would wait for, and there is no wait=drained.",
     }]);
   }
-  checkStaged(query);
   return {
     dryRun: query.dry_run === "true",
     wait: query.wait === undefined ? null : {
@@ -224,11 +151,7 @@ export function readEditHead(
     },
     confirm: query.confirm ?? null,
     confirmWithinMs: query.confirm_within ?? null,
-    staged: query.canary === undefined ? null : {
-      choice: query.canary,
-      holdMs: query.hold ?? DEFAULT_STAGED_MS,
-      maxErrors: query.max_errors ?? DEFAULT_MAX_ERRORS,
-    },
+    staged: readStaging(query),
     ifMatch,
     ...attribution,
   };
@@ -273,35 +196,6 @@ function readHeaders(
     author: tokenName ?? author,
     message: result.values["x-signalbox-message"] ?? null,
   };
-}
-
-/** What goes with `canary`, and what does not. */
-function checkStaged(query: z.output<typeof EDIT_QUERY>): void {
-  if (query.canary === undefined) {
-    for (const name of ["hold", "max_errors"] as const) {
-      if (query[name] === undefined) continue;
-      throw badParameters("The query", [{
-        pointer: name,
-        detail:
-          `${name} is about a version's canaries, and there is no canary.`,
-      }]);
-    }
-    return;
-  }
-  if (query.confirm_within !== undefined) {
-    throw badParameters("The query", [{
-      pointer: "confirm_within",
-      detail:
-        "A version that canaries get first is promoted or taken back by how they do; it takes no confirm_within.",
-    }]);
-  }
-  if (query.wait === "drained") {
-    throw badParameters("The query", [{
-      pointer: "wait",
-      detail:
-        "Nothing is drained while most routers stay on the version before; wait for applied, or ask GET /v1/versions/{n}/rollout once it is promoted.",
-    }]);
-  }
 }
 
 /** Who makes a call, for the log: also where what it says is wrong. */

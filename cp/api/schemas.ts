@@ -1,6 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import { customerName, endpointUrl, placementName } from "./check.ts";
-import { spanOfTime } from "./edit_options.ts";
+import {
+  customerName,
+  endpointUrl,
+  placementName,
+  spanOfTime,
+} from "./check.ts";
 import { NEXT_CURSOR } from "./paging.ts";
 
 const version = () =>

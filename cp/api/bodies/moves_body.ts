@@ -7,8 +7,7 @@ import {
 } from "../../../shared/config.ts";
 import { type JsonDocument, pointer } from "../../../shared/json.ts";
 import { MAX_HELD_CUSTOMERS } from "../../../shared/protocol.ts";
-import { checkBody, placementName } from "../check.ts";
-import { spanOfTime } from "../edit_options.ts";
+import { checkBody, placementName, spanOfTime } from "../check.ts";
 import { placementMissing, withCustomers } from "../config_edit.ts";
 import { Move } from "../move.ts";
 import { emptyStore, invalid } from "../problem.ts";
