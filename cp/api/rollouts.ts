@@ -4,6 +4,7 @@ import type { CanaryView } from "../hub/canaries.ts";
 import { takeBack } from "../hub/canary_watch.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import type {
+  CanaryEnd,
   EndedRollout,
   StagedRollout,
   VersionStore,
@@ -12,7 +13,7 @@ import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
-import { STAGED_ROLLOUT } from "./schemas.ts";
+import { CANARY_STATE, STAGED_ROLLOUT } from "./schemas.ts";
 
 const log = logger("api");
 
@@ -23,6 +24,8 @@ const ID = z.object({
     "must be the number of the version that was rolled out, a whole number from 1",
   ).transform(Number).openapi({ type: "integer", minimum: 1 }),
 });
+
+const STATES = CANARY_STATE.options;
 
 type Shown = z.input<typeof STAGED_ROLLOUT>;
 
@@ -99,8 +102,8 @@ export function addRolloutCalls(
     problems: [409, 503],
   }, async ({ params: { id }, c }) => {
     const { author } = readAttribution(c);
-    await underWay(id);
-    await store.promote(id, author);
+    const ends = await fleet.canaries(await underWay(id));
+    await store.promote(id, author, ends.map(endOf));
     log.info(
       "a rollout was promoted by somebody: all routers get the version",
       {
@@ -125,10 +128,13 @@ export function addRolloutCalls(
     problems: [409, 503],
   }, async ({ params: { id }, c }) => {
     const { author, message } = readAttribution(c);
-    const { version } = await takeBack(store, await underWay(id), {
+    const rollout = await underWay(id);
+    const ends = await fleet.canaries(rollout);
+    const { version } = await takeBack(store, rollout, {
       outcome: "aborted",
       reason: message ?? "It was aborted.",
       author,
+      ends: ends.map(endOf),
     });
     log.info("a rollout was aborted by somebody: what was before returns", {
       version: id,
@@ -185,16 +191,27 @@ async function runningView(
   fleet: Fleet,
 ): Promise<Shown> {
   const canaries = await fleet.canaries(rollout);
-  return { ...beginning(rollout), canaries: canaries.map(canaryView) };
+  return { ...beginning(rollout), canaries };
 }
 
 function endedView(rollout: EndedRollout): Shown {
   return {
     ...ending(rollout),
-    canaries: rollout.canaries.map(({ id, before }) =>
-      canaryView({ id, before, state: null, error: null, counted: null })
-    ),
+    canaries: rollout.canaries.map(({ id, before }) => {
+      const end = rollout.ends.find((each) => each.id === id);
+      return {
+        id,
+        before,
+        error: null,
+        state: STATES.find((state) => state === end?.state) ?? null,
+        counted: end?.counted ?? null,
+      };
+    }),
   };
+}
+
+function endOf({ id, state, counted }: CanaryView): CanaryEnd {
+  return { id, state, counted };
 }
 
 function beginning(rollout: StagedRollout): Omit<Shown, "canaries"> {
@@ -228,12 +245,4 @@ function common(rollout: StagedRollout) {
     author: rollout.author,
     max_errors: rollout.maxErrors,
   };
-}
-
-function canaryView(
-  { id, state, error, counted, before }: Omit<CanaryView, "state"> & {
-    state: CanaryView["state"] | null;
-  },
-): Shown["canaries"][number] {
-  return { id, state, error, counted, before };
 }

@@ -158,6 +158,16 @@ const COUNTED = z.strictObject({
   }),
 }).nullable();
 
+export const CANARY_STATE = z.enum([
+  "pending",
+  "applied",
+  "rejected",
+  "conflict",
+  "restarted",
+  "gone",
+  "lost",
+]);
+
 export const STAGED_ROLLOUT = z.strictObject({
   id: z.int().openapi({ description: "The version that is rolled out." }),
   before: z.int().openapi({ description: "The version of all others." }),
@@ -185,21 +195,14 @@ export const STAGED_ROLLOUT = z.strictObject({
   }),
   canaries: z.array(z.strictObject({
     id: z.string(),
-    state: z.enum([
-      "pending",
-      "applied",
-      "rejected",
-      "conflict",
-      "restarted",
-      "gone",
-      "lost",
-    ]).nullable().openapi({
-      description: "Null once the rollout is over.",
+    state: CANARY_STATE.nullable().openapi({
+      description:
+        "How it stands, or stood when the rollout ended; null where that was not known.",
     }),
     error: z.string().nullable(),
     counted: COUNTED.openapi({
       description:
-        "Its requests since it was chosen, of the last minute at most; null where it does not count, or the rollout is over.",
+        "Its requests since it was chosen, of the last minute at most; as of its end where the rollout is over. Null where it does not count.",
     }),
     before: COUNTED.openapi({
       description: "Those of the minute before it was chosen.",

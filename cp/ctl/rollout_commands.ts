@@ -1,6 +1,6 @@
 import type { StagedRollout } from "../api/answers.ts";
 import { path } from "../ui/page/path.ts";
-import { canaryText, counted, rolloutText } from "../ui/page/text.ts";
+import { canaryText, rolloutText } from "../ui/page/text.ts";
 import type { Context } from "./edit.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";
 import { pause } from "./fleet_commands.ts";
@@ -111,14 +111,6 @@ function tellRollout(terminal: Terminal, rollout: StagedRollout): void {
   terminal.out(
     styled(terminal, STYLES[state], rolloutText(rollout, Date.now())),
   );
-  if (state !== "under_way") {
-    terminal.out(
-      `  ${counted(canaries.length, "canary", "canaries")}: ${
-        canaries.map(({ id }) => id).join(", ")
-      }`,
-    );
-    return;
-  }
   for (const canary of canaries) {
     const bad = canary.state !== "applied";
     const text = `  ${canary.id}: ${canaryText(canary)}`;

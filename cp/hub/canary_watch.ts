@@ -3,6 +3,7 @@ import { show } from "../../shared/json.ts";
 import type { Logger } from "../../shared/log.ts";
 import {
   type Canary,
+  type CanaryEnd,
   type Committed,
   RolloutUnderWay,
   type RouterRecord,
@@ -205,7 +206,9 @@ export class CanaryWatch {
       if (this.#rollout !== rollout || this.#stopped) return;
       for (const { view } of looks) {
         const trouble = troubleOf(view, rollout);
-        if (trouble !== null) return await this.#halt(rollout, trouble);
+        if (trouble !== null) {
+          return await this.#halt(rollout, trouble, endsOf(looks));
+        }
       }
       const now = this.#clock.now();
       const endsAt = this.#endsAt(rollout);
@@ -221,12 +224,13 @@ export class CanaryWatch {
         return await this.#halt(
           rollout,
           `Router ${show(id)} has not applied it in time.`,
+          endsOf(looks),
         );
       }
       if (!looks.every(({ ready }) => ready)) return;
       const elsewhere = looks.some(({ here }) => !here);
       if (now >= endsAt + (elsewhere ? ELSEWHERE_MS : 0)) {
-        await this.#promote(rollout);
+        await this.#promote(rollout, endsOf(looks));
       }
     } catch (error) {
       // Somebody else has ended it.
@@ -382,15 +386,22 @@ export class CanaryWatch {
     return track;
   }
 
-  async #promote({ version }: StagedRollout): Promise<void> {
-    await this.#store.promote(version, null);
+  async #promote(
+    { version }: StagedRollout,
+    ends: readonly CanaryEnd[],
+  ): Promise<void> {
+    await this.#store.promote(version, null, ends);
     this.stats.promoted++;
     this.#log.info("a rollout is promoted: all routers get the version", {
       version,
     });
   }
 
-  async #halt(rollout: StagedRollout, trouble: string): Promise<void> {
+  async #halt(
+    rollout: StagedRollout,
+    trouble: string,
+    ends: readonly CanaryEnd[],
+  ): Promise<void> {
     const reason = trouble.length > MAX_REASON
       ? `${trouble.slice(0, MAX_REASON - 1)}…`
       : trouble;
@@ -398,6 +409,7 @@ export class CanaryWatch {
       outcome: "halted",
       reason,
       author: null,
+      ends,
     });
     this.stats.halted++;
     this.#log.warn("a rollout is halted: what was before returns", {
@@ -406,6 +418,14 @@ export class CanaryWatch {
       reason,
     });
   }
+}
+
+function endsOf(looks: readonly Look[]): CanaryEnd[] {
+  return looks.map(({ view: { id, state, counted } }) => ({
+    id,
+    state,
+    counted,
+  }));
 }
 
 /** Whether a router still runs in the process that was chosen, as far as it says. */
@@ -435,9 +455,11 @@ export async function takeBack(
     outcome: "halted" | "aborted";
     reason: string;
     author: string | null;
+    /** How the canaries stand. */
+    ends?: readonly CanaryEnd[];
   },
 ): Promise<Committed> {
-  const { outcome, reason, author } = options;
+  const { outcome, reason, author, ends = [] } = options;
   const old = await store.get(before);
   if (old === null) {
     // Once it is over others commit, and the version may be dropped.
@@ -453,5 +475,5 @@ export async function takeBack(
   return await store.commit(() => old.config, {
     author,
     message: `The rollout of version ${version} was ${outcome}: ${reason}`,
-  }, { halts: { version, outcome, reason }, replaceDamaged: true });
+  }, { halts: { version, outcome, reason, ends }, replaceDamaged: true });
 }

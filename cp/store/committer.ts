@@ -22,6 +22,7 @@ import { SerialQueue } from "./serial_queue.ts";
 import { makeDigests, Turns } from "./turns.ts";
 import {
   type Attribution,
+  type CanaryEnd,
   CommitInDoubt,
   type CommitOptions,
   type Committed,
@@ -157,10 +158,14 @@ export class Committer {
   }
 
   /** Gives a version that canaries serve to all; see {@linkcode VersionStore.promote}. */
-  promote(version: number, by: string | null): Promise<Head> {
+  promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head> {
     return this.#queue.run(() =>
       this.#changeHead((head) => {
-        const { head: next, ended } = promoted(head, version, by);
+        const { head: next, ended } = promoted(head, version, { by, ends });
         return {
           head: next,
           others: [[rolloutKey(version), encodeRecord(ended)]],

@@ -31,6 +31,7 @@ import { deleteRouter, listRouters, saveRouters } from "./roster.ts";
 import {
   type Assignments,
   type Attribution,
+  type CanaryEnd,
   type CommitOptions,
   type Committed,
   type Edit,
@@ -326,8 +327,12 @@ export class KvStore implements VersionStore {
     return this.#headChanged(await this.#committer.confirm(version));
   }
 
-  async promote(version: number, by: string | null): Promise<Head> {
-    return this.#headChanged(await this.#committer.promote(version, by));
+  async promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head> {
+    return this.#headChanged(await this.#committer.promote(version, by, ends));
   }
 
   async rollouts(

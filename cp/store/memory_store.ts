@@ -5,6 +5,7 @@ import { SerialQueue } from "./serial_queue.ts";
 import {
   type Assignments,
   type Attribution,
+  type CanaryEnd,
   type CommitOptions,
   type Committed,
   type Edit,
@@ -175,9 +176,13 @@ export class MemoryStore implements VersionStore {
     return this.#changeHead((head) => confirmedHead(head, version));
   }
 
-  promote(version: number, by: string | null): Promise<Head> {
+  promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head> {
     return this.#changeHead((head) => {
-      const { head: next, ended } = promoted(head, version, by);
+      const { head: next, ended } = promoted(head, version, { by, ends });
       this.#database.rollouts.set(version, ended);
       return next;
     });

@@ -69,6 +69,11 @@ export const ROLLOUT_SHAPE: z.ZodType<EndedRollout> = z.object({
   endedBy: z.string().nullable(),
   reason: z.string().nullable(),
   takenBackBy: VERSION.nullable(),
+  ends: z.array(z.object({
+    id: z.string(),
+    state: z.string(),
+    counted: COUNT_SHAPE,
+  })),
 });
 
 export const HEAD_SHAPE: z.ZodType<Head> = z.object({

@@ -102,6 +102,14 @@ export interface StagedRollout extends Staging {
 /** How a rollout ended: `halted` by what its canaries did, `aborted` by somebody. */
 export type RolloutOutcome = "promoted" | "halted" | "aborted";
 
+/** How a canary stood when its rollout ended. */
+export interface CanaryEnd {
+  readonly id: string;
+  readonly state: string;
+  /** Its requests under the version, of the last minute at most; null if it does not count. */
+  readonly counted: Counted | null;
+}
+
 /** A staged rollout that is over. */
 export interface EndedRollout extends StagedRollout {
   readonly outcome: RolloutOutcome;
@@ -113,6 +121,8 @@ export interface EndedRollout extends StagedRollout {
   readonly reason: string | null;
   /** The version that took it back; null where it was promoted. */
   readonly takenBackBy: number | null;
+  /** How its canaries stood then, as far as was known. */
+  readonly ends: readonly CanaryEnd[];
 }
 
 /** Where a store stands. */
@@ -186,6 +196,7 @@ export interface CommitOptions {
     readonly version: number;
     readonly outcome: Exclude<RolloutOutcome, "promoted">;
     readonly reason: string;
+    readonly ends?: readonly CanaryEnd[];
   };
 }
 
@@ -339,12 +350,16 @@ export interface VersionStore {
    */
   confirm(version: number): Promise<Head>;
   /**
-   * Gives a version that canaries serve to all; `by`: who says so, null where its time is over.
+   * Gives a version that canaries serve to all; `by`: who says so, null where its time is over; `ends`: how they stand.
    *
    * @throws {RolloutUnderWay} if another version is for canaries only, or none.
    * @throws {StoreUnavailable} if the database fails, or others change the head each time.
    */
-  promote(version: number, by: string | null): Promise<Head>;
+  promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head>;
   /** Staged rollouts that are over, of versions that are kept, newest first, below version `before`. */
   rollouts(
     options: { before?: number; limit: number },

@@ -325,6 +325,7 @@ export function testStore(
         endedBy: "bob",
         reason: null,
         takenBackBy: null,
+        ends: [],
       });
 
       await store.commit(assign("acme", "b"), NOBODY, {
@@ -340,8 +341,13 @@ export function testStore(
         store.commit(back, NOBODY, { halts }),
         RolloutUnderWay,
       );
+      const ends = [{
+        id: "c",
+        state: "lost",
+        counted: { requests: 3, errors: 2 },
+      }];
       const halted = await store.commit(back, NOBODY, {
-        halts: { ...halts, version: 3 },
+        halts: { ...halts, version: 3, ends },
       });
       assert.equal(halted.version.digest, staged.version.digest);
       assert.equal((await other.head()).rollout, null);
@@ -354,6 +360,7 @@ export function testStore(
         [ended?.outcome, ended?.reason, ended?.takenBackBy, ended?.endedBy],
         ["halted", "it broke", 4, null],
       );
+      assert.deepEqual(ended?.ends, ends);
       const versions = async (options: { before?: number; limit: number }) =>
         (await other.rollouts(options)).map(({ version }) => version);
       assert.deepEqual(await versions({ limit: 10 }), [3, 2]);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Config } from "../../shared/config.ts";
 import {
   type Attribution,
+  type CanaryEnd,
   type CommitOptions,
   type Edit,
   EmptyStore,
@@ -138,7 +139,10 @@ export interface Ended {
 export function promoted(
   head: Head,
   version: number,
-  by: string | null,
+  { by, ends = [] }: {
+    by: string | null;
+    ends?: readonly CanaryEnd[] | undefined;
+  },
 ): Ended {
   const { rollout } = head;
   if (rollout?.version !== version) {
@@ -158,6 +162,7 @@ export function promoted(
       endedBy: by,
       reason: null,
       takenBackBy: null,
+      ends,
     },
   };
 }
@@ -175,6 +180,7 @@ export function haltedBy(
     endedBy: info.author,
     reason: halts.reason,
     takenBackBy: info.version,
+    ends: halts.ends ?? [],
   };
 }
 

@@ -336,13 +336,13 @@ export class ControlPlane {
   #watched(process: Process, store: VersionStore): VersionStore {
     const { checker } = this.#options;
     return wrapped(store, {
-      promote: async (version, by) => {
+      promote: async (version, by, ends) => {
         const { epoch } = await store.head();
         if (by === null) {
           checker.promoting(process.name, { version, epoch });
           this.promoted++;
         }
-        return await store.promote(version, by);
+        return await store.promote(version, by, ends);
       },
       commit: async (edit, attribution, options) => {
         if (options?.halts?.outcome === "halted") {

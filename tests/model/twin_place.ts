@@ -5,6 +5,7 @@ import { SILENT } from "../../cp/store/store_contract.ts";
 import {
   type Assignments,
   type Attribution,
+  type CanaryEnd,
   type CommitOptions,
   type Committed,
   type Edit,
@@ -95,8 +96,12 @@ export class TwinPlace implements Place {
     return head;
   }
 
-  async promote(version: number, by: string | null): Promise<Head> {
-    const head = await this.#memory.promote(version, by);
+  async promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head> {
+    const head = await this.#memory.promote(version, by, ends);
     this.#history.headChanged(head);
     this.streams.ring();
     return head;
@@ -263,10 +268,14 @@ class TwinStore implements VersionStore {
     return head;
   }
 
-  async promote(version: number, by: string | null): Promise<Head> {
+  async promote(
+    version: number,
+    by: string | null,
+    ends?: readonly CanaryEnd[],
+  ): Promise<Head> {
     const head = await this.#call(
       "promote",
-      () => this.#place.promote(version, by),
+      () => this.#place.promote(version, by, ends),
       { write: true },
     );
     for (const alarm of this.#alarms) alarm.ring();

@@ -175,6 +175,8 @@ Deno.test("a rollout is halted when a canary's requests fail, and what was befor
     /^On router "a" [0-9.]+% of [0-9]+ requests failed, and how it was in the minute before is not known\.$/,
   );
   equal(rollout.taken_back_by, 3);
+  equal(rollout.canaries[0].state, "applied");
+  ok(rollout.canaries[0].counted.errors >= 20);
   for (const router of routers) await router.serves(3);
   equal((await routers[0]!.ask("acme")).status, 200);
   const version = await controlPlane.call("GET", "/v1/versions/3");

@@ -87,7 +87,7 @@ export function canaryText(canary: StagedRollout["canaries"][number]): string {
     : `, ${shareText(now)} failed${
       before === null ? "" : ` (${shareText(before)} in the minute before)`
     }`;
-  return `${state ?? "over"}${error === null ? "" : `: ${error}`}${
+  return `${state ?? "not known"}${error === null ? "" : `: ${error}`}${
     state === "applied" ? failed : ""
   }`;
 }
