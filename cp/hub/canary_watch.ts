@@ -32,8 +32,10 @@ const RETURN_MS = 30_000;
 const SETTLE_MS = 5_000;
 /** A control plane whose canaries are elsewhere promotes so much later: the others know more of them. */
 const ELSEWHERE_MS = 2_000;
-/** The record of a canary elsewhere is written each second; one that is older tells of nobody who is alive. */
-const FRESH_MS = 5_000;
+/** How often control planes tell each other of the canaries, by the roster, which is large. */
+const RECORD_MS = 2_000;
+/** The record of a canary elsewhere that does not change for so long tells of nobody who is alive. */
+const FRESH_MS = 8_000;
 /** One that says it counts, and does not within so long after the hold, is taken for one that does not. */
 const HEAR_MS = 15_000;
 /** Characters of a reason that are kept. */
@@ -59,8 +61,10 @@ export interface CanarySource {
   /** The roster's routers that are connected to other control planes. */
   elsewhere(): Promise<readonly RouterRecord[]>;
   answerElsewhere(record: RouterRecord, rollout: StagedRollout): Answer;
-  /** Asks a canary for its counts, and tells the other control planes of it. */
+  /** Asks a canary for its counts. */
   ask(id: string): void;
+  /** Tells the other control planes of a canary, if there may be others and it is here. */
+  tell(id: string): void;
 }
 
 /** What is remembered of a canary while its rollout lasts. */
@@ -110,6 +114,7 @@ export class CanaryWatch {
   readonly #tracks = new Map<string, Track>();
   #records: { at: number; elsewhere: Map<string, RouterRecord> } | null = null;
   #askedAt = -Infinity;
+  #toldAt = -Infinity;
   #cancel: (() => void) | null = null;
   #looking: Promise<void> | null = null;
   #failing = false;
@@ -142,7 +147,7 @@ export class CanaryWatch {
     this.#rollout = rollout;
     this.#tracks.clear();
     this.#records = null;
-    this.#askedAt = -Infinity;
+    this.#askedAt = this.#toldAt = -Infinity;
     this.#failing = false;
     if (rollout === null || this.#stopped) return;
     // Only one that began before this process is as old as the clocks say, which may not agree.
@@ -198,6 +203,9 @@ export class CanaryWatch {
     if (now - this.#askedAt < LOOK_MS) return;
     this.#askedAt = now;
     for (const { id } of canaries) this.#source.ask(id);
+    if (now - this.#toldAt < RECORD_MS) return;
+    this.#toldAt = now;
+    for (const { id } of canaries) this.#source.tell(id);
   }
 
   async #judge(rollout: StagedRollout): Promise<void> {
@@ -272,11 +280,13 @@ export class CanaryWatch {
     });
   }
 
-  /** The roster is large: it is read once a look, however many notices come. */
+  /** Routers of other control planes; as they were up to {@linkcode RECORD_MS} ago. */
   async #elsewhere(): Promise<Map<string, RouterRecord>> {
     const known = this.#records;
     const now = this.#clock.now();
-    if (known !== null && now - known.at < LOOK_MS) return known.elsewhere;
+    if (known !== null && now - known.at < RECORD_MS) {
+      return known.elsewhere;
+    }
     const records = await this.#source.elsewhere();
     const elsewhere = new Map(records.map((record) => [record.id, record]));
     this.#records = { at: this.#clock.now(), elsewhere };

@@ -483,3 +483,41 @@ Deno.test("a version that is damaged in the store is taken back all the same, an
   await writer.close();
   kv.close();
 });
+
+Deno.test("a canary whose control plane is dead is vouched for by nobody, whatever the roster says of it", async () => {
+  const database = new MemoryDatabase();
+  await using one = await Rig.started({
+    database,
+    exclusive: false,
+    versions: 1,
+  });
+  await using other = await Rig.started({
+    database,
+    exclusive: false,
+    controlPlane: "cp-2",
+  });
+  const a = await one.connect({ id: "a", instance: "i-a" });
+  const b = await other.connect({ id: "b", instance: "i-b" });
+  a.apply(1);
+  b.apply(1);
+  for (let second = 0; second < 2; second++) {
+    await live(one, 1, [a]);
+    await live(other, 1, [b]);
+  }
+  await stage(one, ["b"], { holdMs: 15_000 });
+  b.apply(2);
+  for (let second = 0; second < 3; second++) {
+    await live(one, 1, [a]);
+    await live(other, 1, [b]);
+  }
+  const [view] = await one.hub.canaries((await one.store.head()).rollout!);
+  assert.equal(view?.state, "applied");
+  // From here on time stands still for the other one; its record stays live for a minute.
+  await live(one, 30, [a]);
+  assert.equal((await one.store.head()).rollout?.version, 2);
+  await live(one, 15, [a]);
+  assert.equal(
+    (await one.store.rollout(2))?.reason,
+    'Router "b" is not connected any more.',
+  );
+});

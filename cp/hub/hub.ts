@@ -153,9 +153,8 @@ export class Hub implements Fleet {
           const awaited = this.#awaited(rollout);
           return answerOfRecord(record, { awaited, epoch: awaited.epoch });
         },
-        ask: (id) => {
-          this.#exchange.ping(id);
-          // Other control planes hear of it through the roster alone.
+        ask: (id) => this.#exchange.ping(id),
+        tell: (id) => {
           if (!options.exclusive && this.#directory.hasId(id)) {
             this.#roster.touch(id);
           }
