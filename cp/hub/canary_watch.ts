@@ -317,11 +317,16 @@ export class CanaryWatch {
     const state = canaryState(same === undefined ? null : answer);
     if (state.state === "applied" && track.appliedAt === null) {
       // One that has it as this process begins to look has had it since it was chosen, as far as is known.
-      track.appliedAt = appliedAt ?? this.#chosenAt;
+      // Where that was told by another process its clock may have been ahead.
+      track.appliedAt = Math.min(now, appliedAt ?? this.#chosenAt);
       // What it tells now is what its requests are counted from.
       this.#source.ask(canary.id);
     }
-    const from = Math.max(now - COUNTS_MS, this.#chosenAt, appliedAt ?? 0);
+    const from = Math.max(
+      now - COUNTS_MS,
+      this.#chosenAt,
+      track.appliedAt ?? 0,
+    );
     const endsAt = (track.appliedAt ?? now) + holdMs;
     const heard = (counts.at(-1)?.at ?? -Infinity) >= endsAt ||
       now >= Math.max(endsAt, track.seenSince!) + HEAR_MS;
