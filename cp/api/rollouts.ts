@@ -132,7 +132,7 @@ export function addRolloutCalls(
     const ends = await fleet.canaries(rollout);
     const { version } = await takeBack(store, rollout, {
       outcome: "aborted",
-      reason: message ?? "It was aborted.",
+      reason: message,
       author,
       ends: ends.map(endOf),
     });

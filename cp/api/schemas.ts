@@ -188,7 +188,7 @@ export const STAGED_ROLLOUT = z.strictObject({
     description: "Null where it ended by itself, or who it was did not say.",
   }),
   reason: z.string().nullable().openapi({
-    description: "Why it was taken back.",
+    description: "Why it was taken back, as far as anybody said.",
   }),
   taken_back_by: z.int().nullable().openapi({
     description: "The version that has the contents of before again.",

@@ -468,7 +468,7 @@ export async function takeBack(
   { version, before }: StagedRollout,
   options: {
     outcome: "halted" | "aborted";
-    reason: string;
+    reason: string | null;
     author: string | null;
     /** How the canaries stand. */
     ends?: readonly CanaryEnd[];
@@ -489,6 +489,8 @@ export async function takeBack(
   }
   return await store.commit(() => old.config, {
     author,
-    message: `The rollout of version ${version} was ${outcome}: ${reason}`,
+    message: `The rollout of version ${version} was ${outcome}${
+      reason === null ? "" : `: ${reason}`
+    }`,
   }, { halts: { version, outcome, reason, ends }, replaceDamaged: true });
 }

@@ -117,7 +117,7 @@ export interface EndedRollout extends StagedRollout {
   readonly endedAt: string;
   /** Who ended it; null where it ended by itself. */
   readonly endedBy: string | null;
-  /** Why it was taken back; null where it was promoted. */
+  /** Why it was taken back; null where it was promoted, or nobody said. */
   readonly reason: string | null;
   /** The version that took it back; null where it was promoted. */
   readonly takenBackBy: number | null;
@@ -195,7 +195,8 @@ export interface CommitOptions {
   readonly halts?: {
     readonly version: number;
     readonly outcome: Exclude<RolloutOutcome, "promoted">;
-    readonly reason: string;
+    /** Null where somebody aborts it and does not say. */
+    readonly reason: string | null;
     readonly ends?: readonly CanaryEnd[];
   };
 }

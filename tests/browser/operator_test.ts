@@ -350,7 +350,10 @@ operator(
     equal((await second.ask("acme")).placement, "one");
     // Who is no canary is not behind.
     await page.getByRole("link", { name: "Fleet", exact: true }).click();
-    await see(page, "2 routers");
+    await see(
+      page,
+      "All 2 routers serve version 2 on canaries, version 1 elsewhere.",
+    );
     equal(await page.locator(".badge").count(), 0);
     await rollout.getByRole("button", { name: "Take it back" }).click();
     await rollout.getByText("Version 2 was aborted").waitFor();

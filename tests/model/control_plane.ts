@@ -226,7 +226,7 @@ export class ControlPlane {
         else {
           await takeBack(this.#store!, rollout, {
             outcome: "aborted",
-            reason: "It was aborted.",
+            reason: null,
             author: "somebody",
           });
         }
@@ -347,7 +347,7 @@ export class ControlPlane {
       commit: async (edit, attribution, options) => {
         if (options?.halts?.outcome === "halted") {
           this.halted++;
-          if (options.halts.reason.includes("failed")) this.haltedByErrors++;
+          if (options.halts.reason?.includes("failed")) this.haltedByErrors++;
         }
         return await store.commit(edit, attribution, options);
       },

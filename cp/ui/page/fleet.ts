@@ -84,6 +84,10 @@ function Headline(
     return html`<div class="headline">Nothing is committed yet.
       <small>PUT /v1/config with a whole config commits version 1.</small></div>`;
   }
+  const { rollout } = live;
+  const what = rollout === null
+    ? `version ${version}`
+    : `version ${rollout.id} on canaries, version ${rollout.before} elsewhere`;
   const current = counts.get("current") ?? 0;
   const troubled = STATUSES.filter((status) =>
     status !== "current" && counts.has(status)
@@ -96,7 +100,7 @@ function Headline(
       <div class="headline current" role="status">
         ${routers.length === 1
           ? "The router serves"
-          : `All ${count(routers.length)} routers serve`} version ${version}.
+          : `All ${count(routers.length)} routers serve`} ${what}.
       </div>
     `;
   }
@@ -105,9 +109,7 @@ function Headline(
       ${count(routers.length - current)} of ${counted(
         routers.length,
         "router",
-      )} ${routers.length - current === 1
-        ? "does"
-        : "do"} not serve version ${version}.
+      )} ${routers.length - current === 1 ? "does" : "do"} not serve ${what}.
       <ul>${troubled.map((status) =>
         html`
           <li

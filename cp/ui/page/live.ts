@@ -36,6 +36,11 @@ export interface Live {
   readonly ahead: number;
 }
 
+interface RouterEvent {
+  readonly kind: string;
+  readonly router: Router;
+}
+
 /** A rollout that is over, as the page is told of it. */
 export type EndedRollout = Omit<StagedRollout, "canaries">;
 
@@ -59,6 +64,8 @@ let live: Live = {
   ahead: 0,
 };
 let routers = new Map<string, Router>();
+/** What is told of routers while the fleet is being read. */
+const records = new Set<RouterEvent[]>();
 const listeners = new Set<(live: Live) => void>();
 let showing: ReturnType<typeof setTimeout> | undefined;
 let reading: ReturnType<typeof setTimeout> | undefined;
@@ -110,6 +117,8 @@ export async function follow(): Promise<void> {
 export async function readFleet(): Promise<void> {
   clearTimeout(reading);
   const started = performance.now();
+  const meanwhile: RouterEvent[] = [];
+  records.add(meanwhile);
   try {
     const fleet = await call<
       {
@@ -121,6 +130,8 @@ export async function readFleet(): Promise<void> {
       }
     >("/v1/routers");
     routers = new Map(fleet.routers.map((router) => [keyOf(router), router]));
+    // What was told while it was read may be newer.
+    for (const event of meanwhile) takeRouter(event);
     change({
       version: Math.max(
         fleet.version,
@@ -134,6 +145,7 @@ export async function readFleet(): Promise<void> {
   } catch {
     // The event stream tells when the control plane is gone, and what was last known stays in view.
   }
+  records.delete(meanwhile);
   readMs = performance.now() - started;
   readLater();
 }
@@ -179,24 +191,26 @@ function take({ name, data }: { name: string; data: string }): void {
     change({ ended: rollout.state === "under_way" ? null : rollout });
     void readFleet();
   } else if (name === "router") {
-    const { kind, router } = JSON.parse(data) as {
-      kind: string;
-      router: Router;
-    };
-    const same = [...routers.values()].filter(({ id }) => id === router.id);
-    if (kind === "gone") {
-      routers.delete(keyOf(router));
-      // A process that came back is listed in place of the one before.
-      if (!same.some((other) => isAnother(other, router))) {
-        routers.set(keyOf(router), router);
-      }
-    } else {
-      for (const other of same) {
-        if (!other.connected) routers.delete(keyOf(other));
-      }
+    const event = JSON.parse(data) as RouterEvent;
+    for (const record of records) record.push(event);
+    takeRouter(event);
+    show();
+  }
+}
+
+function takeRouter({ kind, router }: RouterEvent): void {
+  const same = [...routers.values()].filter(({ id }) => id === router.id);
+  if (kind === "gone") {
+    routers.delete(keyOf(router));
+    // A process that came back is listed in place of the one before.
+    if (!same.some((other) => isAnother(other, router))) {
       routers.set(keyOf(router), router);
     }
-    show();
+  } else {
+    for (const other of same) {
+      if (!other.connected) routers.delete(keyOf(other));
+    }
+    routers.set(keyOf(router), router);
   }
 }
 

@@ -73,7 +73,9 @@ export function rolloutText(
     case "halted":
       return `Version ${id} was halted, and version ${taken_back_by} has what was before: ${reason}`;
     case "aborted":
-      return `Version ${id} was aborted${by}, and version ${taken_back_by} has what was before: ${reason}`;
+      return `Version ${id} was aborted${by}, and version ${taken_back_by} has what was before${
+        reason === null ? "." : `: ${reason}`
+      }`;
     default:
       return state satisfies never;
   }
