@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Metrics } from "../../shared/metrics.ts";
 import { manifestKey } from "../store/keys.ts";
 import { openKvStore } from "../store/kv_store.ts";
 import { MemoryDatabase, MemoryStore } from "../store/memory_store.ts";
@@ -520,4 +521,13 @@ Deno.test("a canary whose control plane is dead is vouched for by nobody, whatev
     (await one.store.rollout(2))?.reason,
     'Router "b" is not connected any more.',
   );
+});
+
+Deno.test("Hub tells of no trial and no rollout before it has read the store", async () => {
+  await using rig = new Rig();
+  const metrics = new Metrics();
+  rig.hub.register(metrics);
+  const { body: text } = await metrics.text();
+  assert.match(text, /^signalbox_cp_version_on_trial 0$/m);
+  assert.match(text, /^signalbox_cp_rollout_under_way 0$/m);
 });
