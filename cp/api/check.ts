@@ -21,18 +21,25 @@ function ruled(problem: (text: string) => string | null) {
 /** The longest span of time that a call takes. */
 const MAX_SPAN_MS = 300_000;
 
-/** A span of time as text; in milliseconds once it was read. */
-export function spanOfTime() {
-  return z.string().transform((text, context) => {
-    const result = duration().safeParse(text);
-    if (result.success && result.data <= MAX_SPAN_MS) return result.data;
-    context.addIssue({
-      code: "custom",
-      message:
-        "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
-    });
+/** A text that `read` makes something of; null where it is not as `rule` says it must be. */
+export function readAs<T>(read: (text: string) => T | null, rule: string) {
+  return z.string().transform((text, context): T => {
+    const value = read(text);
+    if (value !== null) return value;
+    context.addIssue({ code: "custom", message: rule });
     return z.NEVER;
   });
+}
+
+/** A span of time as text; in milliseconds once it was read. */
+export function spanOfTime() {
+  return readAs(
+    (text) => {
+      const { success, data } = duration().safeParse(text);
+      return success && data <= MAX_SPAN_MS ? data : null;
+    },
+    "must be a span of time above 0 with its unit (ms, s or m) of at most 5m, such as 10s",
+  );
 }
 
 /** The name of a customer. */

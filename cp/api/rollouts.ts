@@ -1,10 +1,9 @@
 import { z } from "@hono/zod-openapi";
 import { logger } from "../../shared/log.ts";
-import type { CanaryView } from "../hub/canaries.ts";
+import { endOf } from "../hub/canaries.ts";
 import { takeBack } from "../hub/canary_watch.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import type {
-  CanaryEnd,
   EndedRollout,
   StagedRollout,
   VersionStore,
@@ -24,6 +23,16 @@ const ID = z.object({
     "must be the number of the version that was rolled out, a whole number from 1",
   ).transform(Number).openapi({ type: "integer", minimum: 1 }),
 });
+
+/** What the calls that end a rollout have in common. */
+const ENDING = {
+  params: ID,
+  query: z.strictObject({}),
+  headers: ATTRIBUTION_HEADERS,
+  body: NO_BODY,
+  answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
+  problems: [409, 503],
+} as const;
 
 const STATES = CANARY_STATE.options;
 
@@ -94,12 +103,7 @@ export function addRolloutCalls(
     method: "post",
     path: `${PATH}/promote`,
     summary: "Gives the version of a rollout to all routers at once",
-    params: ID,
-    query: z.strictObject({}),
-    headers: ATTRIBUTION_HEADERS,
-    body: NO_BODY,
-    answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
-    problems: [409, 503],
+    ...ENDING,
   }, async ({ params: { id }, c }) => {
     const { author } = readAttribution(c);
     const ends = await fleet.canaries(await underWay(id));
@@ -120,12 +124,7 @@ export function addRolloutCalls(
     path: `${PATH}/abort`,
     summary: "Takes the version of a rollout back at once",
     description: "What was before it is committed again, as a new version.",
-    params: ID,
-    query: z.strictObject({}),
-    headers: ATTRIBUTION_HEADERS,
-    body: NO_BODY,
-    answers: { 200: { description: "It is over.", schema: STAGED_ROLLOUT } },
-    problems: [409, 503],
+    ...ENDING,
   }, async ({ params: { id }, c }) => {
     const { author, message } = readAttribution(c);
     const rollout = await underWay(id);
@@ -208,10 +207,6 @@ function endedView(rollout: EndedRollout): Shown {
       };
     }),
   };
-}
-
-function endOf({ id, state, counted }: CanaryView): CanaryEnd {
-  return { id, state, counted };
 }
 
 function beginning(rollout: StagedRollout): Omit<Shown, "canaries"> {

@@ -1,9 +1,8 @@
-import { z } from "@hono/zod-openapi";
 import { isRouterId } from "../../shared/protocol.ts";
 import { percent } from "../../shared/settings.ts";
 import { type CanaryChoice, MAX_CANARIES } from "../hub/canaries.ts";
 import type { Staging } from "../store/store.ts";
-import { spanOfTime } from "./check.ts";
+import { readAs, spanOfTime } from "./check.ts";
 import { badParameters } from "./parameters.ts";
 
 const DEFAULT_HOLD_MS = 30_000;
@@ -11,16 +10,10 @@ const DEFAULT_MAX_ERRORS = 0.01;
 
 /** The query parameters of an edit whose version goes to some routers first. */
 export const STAGING_QUERY = {
-  canary: z.string().transform((text, context) => {
-    const choice = canaryChoice(text);
-    if (choice !== null) return choice;
-    context.addIssue({
-      code: "custom",
-      message:
-        `must be a number of routers (2), a share of them (10%), or the ids of at most ${MAX_CANARIES} (id:a,b)`,
-    });
-    return z.NEVER;
-  }).optional().openapi({
+  canary: readAs(
+    canaryChoice,
+    `must be a number of routers (2), a share of them (10%), or the ids of at most ${MAX_CANARIES} (id:a,b)`,
+  ).optional().openapi({
     type: "string",
     description:
       "The version goes to these routers only: so many, such a share, or those with these ids. All others stay on the one before until it is promoted, which happens by itself after hold, unless a canary does badly; then what was before returns as a new version. Until then other edits are 409.",
@@ -33,15 +26,10 @@ export const STAGING_QUERY = {
     default: "30s",
     example: "30s",
   }),
-  max_errors: z.string().transform((text, context) => {
-    const share = percent().safeParse(text);
-    if (share.success) return share.data;
-    context.addIssue({
-      code: "custom",
-      message: "must be a share from 0% to 100%, such as 1%",
-    });
-    return z.NEVER;
-  }).optional().openapi({
+  max_errors: readAs(
+    (text) => percent().safeParse(text).data ?? null,
+    "must be a share from 0% to 100%, such as 1%",
+  ).optional().openapi({
     type: "string",
     description:
       "With canary: by how much a canary's share of 5xx and upstream errors may rise over its own minute before.",

@@ -1,6 +1,6 @@
 import { show } from "../../shared/json.ts";
 import type { Counted } from "../../shared/protocol.ts";
-import type { Canary, StagedRollout } from "../store/store.ts";
+import type { Canary, CanaryEnd, StagedRollout } from "../store/store.ts";
 import { type CountSample, difference } from "./counts.ts";
 
 /** How the canaries of a rollout are to be chosen. */
@@ -111,6 +111,11 @@ export interface CanaryView {
   readonly counted: Counted | null;
   /** Those in the minute before it was chosen; null if that is not known. */
   readonly before: Counted | null;
+}
+
+/** What is kept of it once its rollout is over. */
+export function endOf({ id, state, counted }: CanaryView): CanaryEnd {
+  return { id, state, counted };
 }
 
 /** Fewer requests tell nothing. */

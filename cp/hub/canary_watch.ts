@@ -10,10 +10,12 @@ import {
   type StagedRollout,
   type VersionStore,
 } from "../store/store.ts";
+import { checkTrial } from "../store/version_info.ts";
 import {
   type CanaryState,
   type CanaryView,
   countedUnder,
+  endOf,
   troubleOf,
 } from "./canaries.ts";
 import { COUNTS_MS, type CountSample, difference } from "./counts.ts";
@@ -436,11 +438,7 @@ export class CanaryWatch {
 }
 
 function endsOf(looks: readonly Look[]): CanaryEnd[] {
-  return looks.map(({ view: { id, state, counted } }) => ({
-    id,
-    state,
-    counted,
-  }));
+  return looks.map(({ view }) => endOf(view));
 }
 
 /** Whether a router still runs in the process that was chosen, as far as it says. */
@@ -475,16 +473,11 @@ export async function takeBack(
   },
 ): Promise<Committed> {
   const { outcome, reason, author, ends = [] } = options;
+  const halts = { version, outcome, reason, ends };
   const old = await store.get(before);
   if (old === null) {
     // Once it is over others commit, and the version may be dropped.
-    const { rollout } = await store.head();
-    if (rollout?.version !== version) {
-      throw new RolloutUnderWay(
-        `The rollout of version ${version} is over`,
-        rollout,
-      );
-    }
+    checkTrial(await store.head(), { halts }, Infinity);
     throw new Error(`Version ${before} is not kept any more`);
   }
   return await store.commit(() => old.config, {
@@ -492,5 +485,5 @@ export async function takeBack(
     message: `The rollout of version ${version} was ${outcome}${
       reason === null ? "" : `: ${reason}`
     }`,
-  }, { halts: { version, outcome, reason, ends }, replaceDamaged: true });
+  }, { halts, replaceDamaged: true });
 }

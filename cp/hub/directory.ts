@@ -84,13 +84,11 @@ export class Directory {
   /** How a connected router is shown. */
   view(connection: Connection): RouterView {
     const { standing } = this.#source;
-    const { id } = connection;
-    const { served } = stateOf(connection);
     return viewOf(connection, {
       clock: this.#clock,
       target: standing === null
         ? null
-        : offerTo(standing, { id, served }).target ?? standing.head,
+        : offerTo(standing, connection).target ?? standing.head,
       controlPlane: this.controlPlane,
       duplicate: (this.#byId.get(connection.id)?.size ?? 0) > 1,
     });

@@ -397,10 +397,7 @@ export class Exchange {
 
   #offerTo(connection: Connection): Offer | null {
     const { standing } = this.#source;
-    const { served } = stateOf(connection);
-    return standing === null
-      ? null
-      : offerTo(standing, { id: connection.id, served });
+    return standing === null ? null : offerTo(standing, connection);
   }
 
   /** The session ends itself. */

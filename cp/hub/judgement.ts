@@ -237,10 +237,9 @@ export class Judgement {
   }
 
   #wantOf(connection: Connection, standing: Standing | null): Want {
-    const { id, verdict } = connection;
+    const { verdict } = connection;
     if (standing === null || verdict === null) return { kind: "undecided" };
-    const { served } = stateOf(connection);
-    const { target, damage } = offerTo(standing, { id, served });
+    const { target, damage } = offerTo(standing, connection);
     if (verdict.kind === "conflict") {
       return { kind: "conflict", target, reason: verdict.reason };
     }

@@ -6,6 +6,7 @@ import {
   type Trial,
   type VersionStore,
 } from "../store/store.ts";
+import { checkTrial } from "../store/version_info.ts";
 
 /** Pause after a revert that failed. */
 const RETRY_MS = 1_000;
@@ -93,10 +94,7 @@ export async function revert(
   const old = await store.get(before);
   if (old === null) {
     // Once it is over others commit, and the version may be dropped.
-    const { trial } = await store.head();
-    if (trial?.version !== version) {
-      throw new OnTrial(`Version ${version} does not wait any more`, trial);
-    }
+    checkTrial(await store.head(), { reverts: version }, Infinity);
     throw new Error(`Version ${before} is not kept any more`);
   }
   return await store.commit(() => old.config, attribution, {

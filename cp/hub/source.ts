@@ -8,8 +8,9 @@ import {
 } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Recorded } from "./conflict.ts";
+import { type Connection, stateOf } from "./connection.ts";
 import { Payload } from "./payload.ts";
-import type { Served, Target } from "./session.ts";
+import type { Target } from "./session.ts";
 
 /** A version that routers should be serving. */
 export interface Offer {
@@ -33,10 +34,13 @@ export interface Standing extends Offer {
 /** What a router is offered. One that serves the committed version already never goes back. */
 export function offerTo(
   standing: Standing,
-  { id, served }: { id: string; served: Pick<Served, "version" | "epoch"> },
+  connection: Connection,
 ): Offer {
   const { head, stable } = standing;
-  if (stable === null || isCanary(head.rollout, id)) return standing;
+  if (stable === null || isCanary(head.rollout, connection.id)) {
+    return standing;
+  }
+  const { served } = stateOf(connection);
   return served.version === head.version && served.epoch === head.epoch
     ? standing
     : stable;

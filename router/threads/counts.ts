@@ -4,8 +4,6 @@ import { type PlacementTraffic, Traffic } from "../traffic.ts";
 /** The counters of one thread's data path as plain data, which can be sent to another thread. */
 export interface TrafficCounts {
   readonly inFlight: number;
-  readonly answered: number;
-  readonly failed: number;
   readonly connections: number;
   readonly acceptErrors: number;
   /** Errors that nobody caught. */
@@ -28,11 +26,8 @@ export type HistogramCounts = Readonly<Pick<Histogram, "counts" | "sum">>;
 /** A copy of the counters. */
 export function countsOf({ traffic, uncaught }: Totals): TrafficCounts {
   const { inFlight, connections, acceptErrors, refused, held } = traffic;
-  const { answered, failed } = traffic;
   return {
     inFlight,
-    answered,
-    failed,
     connections,
     acceptErrors,
     uncaught,
@@ -79,8 +74,6 @@ export function sumCounts(parts: Iterable<TrafficCounts>): Totals {
   for (const part of parts) {
     uncaught += part.uncaught;
     sum.inFlight += part.inFlight;
-    sum.answered += part.answered;
-    sum.failed += part.failed;
     sum.connections += part.connections;
     sum.acceptErrors += part.acceptErrors;
     addRecord(sum.refused, part.refused);

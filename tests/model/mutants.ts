@@ -11,14 +11,15 @@ import {
 } from "../../cp/store/store.ts";
 import { nextInfo } from "../../cp/store/version_info.ts";
 import type { ApplyPush } from "../../router/link/link.ts";
-import type {
-  Connect,
-  LinkSocket,
-  SocketHandlers,
-} from "../../router/link/socket.ts";
+import type { Connect, LinkSocket } from "../../router/link/socket.ts";
 import type { Serving } from "../../router/link/verdict.ts";
 import { keyName } from "./simulated_kv.ts";
-import { type SimulatedHub, type Variation, wrapped } from "./variation.ts";
+import {
+  methods,
+  type SimulatedHub,
+  type Variation,
+  wrapped,
+} from "./variation.ts";
 
 /** A part that breaks one promise, and what the checker is to say of it. */
 export interface Mutant {
@@ -236,18 +237,6 @@ function reading(
         handlers.text(JSON.stringify(message), bytes);
       },
     });
-}
-
-function methods(handlers: SocketHandlers): SocketHandlers {
-  return {
-    open: (protocol) => handlers.open(protocol),
-    heard: () => handlers.heard(),
-    text: (text, bytes) => handlers.text(text, bytes),
-    binary: (data) => handlers.binary(data),
-    broken: (reason, tooLarge) => handlers.broken(reason, tooLarge),
-    closing: (code, reason) => handlers.closing(code, reason),
-    closed: (code, reason) => handlers.closed(code, reason),
-  };
 }
 
 function supersedingAll(

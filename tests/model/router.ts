@@ -15,7 +15,7 @@ import type { Random } from "../harness/random.ts";
 import type { Checker } from "./checker.ts";
 import { DataPlane, type Traffics } from "./data_plane.ts";
 import { Process, type Simulation } from "./simulation.ts";
-import type { Variation } from "./variation.ts";
+import { methods, type Variation } from "./variation.ts";
 
 const MAX_BYTES = 1_000_000;
 /** What `ROUTER_GUARD_SHARE` is where nobody sets it. */
@@ -150,8 +150,7 @@ export class Router {
   #counting(connect: Connect): Connect {
     return (url, options, handlers) =>
       connect(url, options, {
-        open: (protocol) => handlers.open(protocol),
-        heard: () => handlers.heard(),
+        ...methods(handlers),
         text: (text, bytes) => {
           const { now } = this.#options.simulation;
           this.link?.counted({
@@ -160,10 +159,6 @@ export class Router {
           });
           handlers.text(text, bytes);
         },
-        binary: (data) => handlers.binary(data),
-        broken: (reason, tooLarge) => handlers.broken(reason, tooLarge),
-        closing: (code, reason) => handlers.closing(code, reason),
-        closed: (code, reason) => handlers.closed(code, reason),
       });
   }
 

@@ -3,7 +3,7 @@ import type { Hub } from "../../cp/hub/hub.ts";
 import type { Kv } from "../../cp/store/database.ts";
 import type { VersionStore } from "../../cp/store/store.ts";
 import type { ApplyPush } from "../../router/link/link.ts";
-import type { Connect } from "../../router/link/socket.ts";
+import type { Connect, SocketHandlers } from "../../router/link/socket.ts";
 import type { Serving } from "../../router/link/verdict.ts";
 import type { Clock } from "../../shared/clock.ts";
 
@@ -60,4 +60,17 @@ export function wrapped<T extends object>(target: T, replaced: Partial<T>): T {
       return typeof value === "function" ? value.bind(of) : value;
     },
   });
+}
+
+/** The methods of handlers, for others that replace some of them. */
+export function methods(handlers: SocketHandlers): SocketHandlers {
+  return {
+    open: (protocol) => handlers.open(protocol),
+    heard: () => handlers.heard(),
+    text: (text, bytes) => handlers.text(text, bytes),
+    binary: (data) => handlers.binary(data),
+    broken: (reason, tooLarge) => handlers.broken(reason, tooLarge),
+    closing: (code, reason) => handlers.closing(code, reason),
+    closed: (code, reason) => handlers.closed(code, reason),
+  };
 }
