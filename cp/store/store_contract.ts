@@ -230,6 +230,12 @@ export function testStore(
       OnTrial,
     );
     await assert.rejects(store.confirm(1), OnTrial);
+    await assert.rejects(
+      store.commit(() => first.version.config, NOBODY, {
+        halts: { version: 1, outcome: "halted", reason: null },
+      }),
+      RolloutUnderWay,
+    );
     await store.changeOrders((orders) => orders);
     assert.equal((await store.head()).trial?.version, 2);
     await assert.rejects(

@@ -80,6 +80,12 @@ export function checkTrial(
   { confirmWithinMs, reverts, staging, halts }: CommitOptions,
   keepVersions: number,
 ): void {
+  if (halts !== undefined && rollout?.version !== halts.version) {
+    throw new RolloutUnderWay(
+      `The rollout of version ${halts.version} is over`,
+      rollout,
+    );
+  }
   if (reverts !== undefined && trial?.version !== reverts) {
     throw new OnTrial(`Version ${reverts} does not wait any more`, trial);
   }
@@ -87,12 +93,6 @@ export function checkTrial(
     throw new OnTrial(
       `Version ${trial.version} waits to be confirmed until ${trial.until}`,
       trial,
-    );
-  }
-  if (halts !== undefined && rollout?.version !== halts.version) {
-    throw new RolloutUnderWay(
-      `The rollout of version ${halts.version} is over`,
-      rollout,
     );
   }
   if (halts === undefined && rollout !== null) {
