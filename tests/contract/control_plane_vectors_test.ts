@@ -8,6 +8,7 @@ import {
 } from "../../shared/protocol_vectors.ts";
 import { ControlPlane } from "../harness/control_plane.ts";
 import { dataFolder } from "../harness/program.ts";
+import { until } from "../harness/until.ts";
 
 const vectors = await readProtocolVectors();
 
@@ -149,31 +150,27 @@ Deno.test("a control plane says of the vectors' invalid configs what they say", 
   }
 });
 
-/** How a control plane closes on a router that says this, and then rubbish. */
-async function closed(
-  url: string,
-  text: string,
-): Promise<{ code: number; reason: string }> {
+/** How a control plane closes on a router that says these, one after the other. */
+async function closed(url: string, texts: string[]): Promise<CloseEvent> {
   const socket = new WebSocket(url);
-  socket.onopen = () => {
-    socket.send(text);
-    socket.send("rubbish");
-  };
-  return await new Promise((resolve) =>
-    socket.onclose = ({ code, reason }) => resolve({ code, reason })
-  );
+  let event: CloseEvent | null = null;
+  socket.onopen = () => texts.forEach((text) => socket.send(text));
+  socket.onclose = (close) => event = close;
+  return await until(`the close after ${texts}`, () => event);
 }
 
 Deno.test("a control plane closes with 4400 on the vectors' malformed messages, and on no other", async () => {
   await using folder = await dataFolder();
   await using controlPlane = await ControlPlane.start(folder.path);
   for (const vector of vectors.to_control_plane) {
+    const malformed = "malformed" in vector;
+    // What is sound, or unknown, is not what it closes on: that is the rubbish after it. After what is malformed
+    // nothing is sent: a peer that meets the close with more may lose the code with its connection.
     const { code, reason } = await closed(
       controlPlane.connectUrl,
-      vector.text,
+      malformed ? [vector.text] : [vector.text, "rubbish"],
     );
-    equal(code, CLOSE.malformed, vector.text);
-    // What is sound, or unknown, is not what it closes on: that is what came after it.
-    equal(!reason.includes("rubbish"), "malformed" in vector, vector.text);
+    equal(code, CLOSE.malformed, `${code} ${reason}: ${vector.text}`);
+    equal(!reason.includes("rubbish"), malformed, vector.text);
   }
 });
