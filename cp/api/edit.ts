@@ -343,7 +343,7 @@ export class Edits {
     }
     // Told before anybody is held for nothing.
     const newest = await store.newest();
-    checkTrial(newest.head, {}, Infinity);
+    checkTrial(newest.head);
     await plan.edit(newest.version, newest.head);
     return async () => {
       const { made, fenced, rollout } = await fencedMove({

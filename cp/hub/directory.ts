@@ -2,7 +2,7 @@ import type { RouterRecord } from "../store/store.ts";
 import type { Clock } from "../../shared/clock.ts";
 import type { Counted } from "../../shared/protocol.ts";
 import { type Candidate, MIN_REQUESTS } from "./canaries.ts";
-import type { CanaryStanding } from "./canary_watch.ts";
+import type { CanaryStanding } from "./canary_sight.ts";
 import { type Connection, stateOf } from "./connection.ts";
 import { countedSince, COUNTS_MS, type CountSample } from "./counts.ts";
 import type { ConflictSummary, RouterStatus, RouterView } from "./fleet.ts";

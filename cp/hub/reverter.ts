@@ -94,7 +94,7 @@ export async function revert(
   const old = await store.get(before);
   if (old === null) {
     // Once it is over others commit, and the version may be dropped.
-    checkTrial(await store.head(), { reverts: version }, Infinity);
+    checkTrial(await store.head(), { reverts: version });
     throw new Error(`Version ${before} is not kept any more`);
   }
   return await store.commit(() => old.config, attribution, {

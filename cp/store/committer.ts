@@ -68,8 +68,6 @@ export interface CommitterOptions {
   readonly newest: Newest;
   /** Bytes of chunks in one atomic commit. */
   readonly batchBytes: number;
-  /** How many of the newest versions are kept. */
-  readonly keepVersions: number;
   readonly stats: CommitStats;
   /** Ends the waiting; the commit under way is finished. */
   readonly signal: AbortSignal;
@@ -233,11 +231,7 @@ export class Committer {
       }
       const base = await this.#base(request);
       if (base !== null) {
-        checkTrial(
-          base.known.head,
-          request.options,
-          this.#options.keepVersions,
-        );
+        checkTrial(base.known.head, request.options);
         const config = await request.edit(
           base.known.version,
           base.known.head,

@@ -19,6 +19,7 @@ import { pause } from "./pause.ts";
 import { damaged, decodeRecord, encodeRecord, HEAD_SHAPE } from "./records.ts";
 import { StoreUnavailable } from "./store.ts";
 import { Turns } from "./turns.ts";
+import { keptNow } from "./version_info.ts";
 
 /** Chunks looked at in one sweep, so that memory has a bound: some 20 MB. */
 const MAX_CANDIDATES = 50_000;
@@ -41,7 +42,7 @@ export interface GarbageStats {
 /** What the collector works with. */
 export interface GarbageOptions {
   readonly db: Database;
-  /** How many of the newest versions stay; at least 1. */
+  /** How many of the newest versions stay, at least 1; more by {@linkcode keptNow}. */
   readonly keepVersions: number;
   /** Runs a task while no commit of this process runs. */
   readonly exclusive: <T>(task: () => Promise<T>) => Promise<T>;
@@ -145,7 +146,9 @@ export class Garbage {
     const start = infoKey((this.#kept.at(-1) ?? 0) + 1);
     const listed = db.list({ prefix: INFO_PREFIX, start }, { batchSize: 100 });
     for await (const { key } of listed) this.#kept.push(key.at(-1) as number);
-    const excess = this.#kept.length - keepVersions;
+    // Read after the list: a version of it that may be returned to is one then, or was one.
+    const head = decodeRecord(await db.get(HEAD_KEY), HEAD_SHAPE);
+    const excess = this.#kept.length - keptNow(head, keepVersions);
     for (let n = 0; n < excess && !signal.aborted; n++) {
       const [version, next] = this.#kept as [number, number, ...number[]];
       await this.#addCandidates(version, next);

@@ -214,7 +214,6 @@ export class KvStore implements VersionStore {
     this.#committer = new Committer({
       ...common,
       newest: this.#newest,
-      keepVersions: options.keepVersions,
       batchBytes: options.batchBytes ?? BATCH_BYTES,
     });
     this.#garbage = new Garbage({

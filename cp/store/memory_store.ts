@@ -30,6 +30,7 @@ import {
   currentContents,
   emptyHead,
   haltedBy,
+  keptNow,
   keptRouter,
   nextHead,
   nextInfo,
@@ -289,7 +290,7 @@ export class MemoryStore implements VersionStore {
     },
   ): Promise<Committed> {
     const { takeover } = options;
-    checkTrial(database.head, options, this.#options.keepVersions);
+    checkTrial(database.head, options);
     const previous = database.versions.get(database.head.version) ?? null;
     const config = await edit(previous, database.head);
     const digest = configDigest(config);
@@ -311,8 +312,9 @@ export class MemoryStore implements VersionStore {
     database.stamp++;
     database.versions.set(info.version, version);
     database.digests.set(info.version, { epoch: info.epoch, digest });
+    const kept = keptNow(database.head, this.#options.keepVersions);
     for (const dropped of database.versions.keys()) {
-      if (database.versions.size <= this.#options.keepVersions) break;
+      if (database.versions.size <= kept) break;
       database.versions.delete(dropped);
       database.rollouts.delete(dropped);
     }

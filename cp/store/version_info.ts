@@ -77,8 +77,7 @@ export function rulesDigest(text: string | null): string | null {
  */
 export function checkTrial(
   { trial, rollout, version }: Head,
-  { confirmWithinMs, reverts, staging, halts }: CommitOptions,
-  keepVersions: number,
+  { confirmWithinMs, reverts, staging, halts }: CommitOptions = {},
 ): void {
   if (halts !== undefined && rollout?.version !== halts.version) {
     throw new RolloutUnderWay(
@@ -105,11 +104,6 @@ export function checkTrial(
   if (confirmWithinMs === undefined && staging === undefined) return;
   if (version === 0) {
     throw new NothingBefore("There is no version before that could return");
-  }
-  if (keepVersions < 2) {
-    throw new NothingBefore(
-      "The version before is not kept, so it could not return",
-    );
   }
 }
 
@@ -376,6 +370,16 @@ export function checkKeepVersions(keepVersions: number): void {
       `Cannot keep ${keepVersions} versions: it must be a whole number from 1, for the newest is never dropped`,
     );
   }
+}
+
+/** How many of the newest versions are kept now: where the one before the newest may return, it is kept however few are. */
+export function keptNow(
+  { trial, rollout }: Head,
+  keepVersions: number,
+): number {
+  return trial === null && rollout === null
+    ? keepVersions
+    : Math.max(keepVersions, 2);
 }
 
 /** A router's record as it is kept: its error is cut at 8,000 characters. */
