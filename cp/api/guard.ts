@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
+import { configDigest } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
 import { show } from "../../shared/json.ts";
 import type { Version } from "../store/store.ts";
-import { inTurns } from "../store/turns.ts";
+import { inTurns, makeDigests } from "../store/turns.ts";
 import { ConfigDiff, type DiffSummary } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import { ProblemError } from "./problem.ts";
@@ -35,25 +36,27 @@ export interface Guarded {
 /** How much an edit changes, and whether it has to be confirmed for that; null where it changes nothing, or all is new. */
 export async function guarded(
   before: Version | null,
-  after: { readonly config: Config; readonly digest: string },
+  after: Config,
   limits: GuardLimits,
 ): Promise<Guarded | null> {
-  if (before === null || before.digest === after.digest) return null;
+  await makeDigests(after.customers);
+  const digest = configDigest(after);
+  if (before === null || before.digest === digest) return null;
   const dropped = new Set<string>();
-  const summary: DiffSummary = await new ConfigDiff(before.config, after.config)
+  const summary: DiffSummary = await new ConfigDiff(before.config, after)
     .summary(({ of, from, to }) => {
       if (of === "customer" && to === null) dropped.add(from!);
     });
   const touched = summary.customers_moved + summary.customers_removed;
   const customers = before.config.customers.size;
   const wide = touched > limits.min && touched > limits.share * customers;
-  const unreached = await unreachedIn(before.config, after.config, dropped);
+  const unreached = await unreachedIn(before.config, after, dropped);
   if (limits.share >= 1 || (!wide && unreached.length === 0)) {
     return { confirm: null, summary, touched, customers, unreached };
   }
   return {
     summary,
-    confirm: createHash("sha256").update(`${before.digest} ${after.digest}`)
+    confirm: createHash("sha256").update(`${before.digest} ${digest}`)
       .digest("hex").slice(0, 16),
     touched,
     customers,

@@ -22,7 +22,6 @@ import {
 } from "../../cp/store/store.ts";
 import { SILENT } from "../../cp/store/store_contract.ts";
 import { rulesDigest } from "../../cp/store/version_info.ts";
-import { configDigest } from "../../shared/canonical.ts";
 import type { Config } from "../../shared/config.ts";
 import { CustomerMap } from "../../shared/customers.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -193,8 +192,7 @@ export class ControlPlane {
     return async (current, head) => {
       const config = await edit(current, head);
       if (by !== "unconfirmed") return config;
-      const digest = configDigest(config);
-      const found = await guarded(current, { config, digest }, limits);
+      const found = await guarded(current, config, limits);
       if (found?.confirm != null) {
         this.guarded++;
         throw await guardProblem(current, config, found);
