@@ -22,6 +22,7 @@ import type {
   RolloutWatch,
   RouterView,
 } from "./hub/fleet.ts";
+import { takeBack } from "./hub/canary_watch.ts";
 import type { VersionPropagation } from "./hub/propagation.ts";
 import { MemoryStore } from "./store/memory_store.ts";
 import type { Canary, StagedRollout, VersionStore } from "./store/store.ts";
@@ -52,7 +53,13 @@ export class TestFleet implements Fleet {
   /** What each wait takes. */
   waiting: Promise<void> = Promise.resolve();
   following = 0;
+  readonly #store: VersionStore;
   readonly #listeners = new Set<(event: FleetEvent) => void>();
+
+  /** @param store where it ends rollouts. */
+  constructor(store: VersionStore) {
+    this.#store = store;
+  }
 
   routers(): Promise<RouterView[]> {
     return Promise.resolve(this.list);
@@ -137,6 +144,17 @@ export class TestFleet implements Fleet {
       counted: { requests: 40, errors: 1 },
       before,
     })));
+  }
+
+  async promote({ version }: StagedRollout, author: string | null) {
+    await this.#store.promote(version, author);
+  }
+
+  async abort(
+    rollout: StagedRollout,
+    options: { author: string | null; reason: string | null },
+  ): Promise<void> {
+    await takeBack(this.#store, rollout, { outcome: "aborted", ...options });
   }
 
   holds(): Promise<HoldView[]> {
@@ -281,7 +299,7 @@ export interface TestAppOptions {
 
 /** An app over a store in memory, called without a port. */
 export class TestApp implements AsyncDisposable {
-  readonly fleet = new TestFleet();
+  readonly fleet: TestFleet;
   readonly metrics = new Metrics();
   readonly store: VersionStore;
   readonly feed: EventFeed;
@@ -291,6 +309,7 @@ export class TestApp implements AsyncDisposable {
   constructor(options: TestAppOptions = {}) {
     this.store = options.store ??
       new MemoryStore({ keepVersions: 100, log: logger("test") });
+    this.fleet = new TestFleet(this.store);
     const fleet = options.fleet ?? this.fleet;
     this.feed = new EventFeed(this.store, fleet);
     this.bodies = new LargeBodies({ store: this.store, ...options.bodies });

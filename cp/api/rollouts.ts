@@ -1,7 +1,4 @@
 import { z } from "@hono/zod-openapi";
-import { logger } from "../../shared/log.ts";
-import { endOf } from "../hub/canaries.ts";
-import { takeBack } from "../hub/canary_watch.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import type {
   EndedRollout,
@@ -13,8 +10,6 @@ import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { CANARY_STATE, STAGED_ROLLOUT } from "./schemas.ts";
-
-const log = logger("api");
 
 const PATH = "/v1/rollouts/{id}";
 const ID = z.object({
@@ -106,16 +101,7 @@ export function addRolloutCalls(
     ...ENDING,
   }, async ({ params: { id }, c }) => {
     const { author } = readAttribution(c);
-    const ends = await fleet.canaries(await underWay(id));
-    await store.promote(id, author, ends.map(endOf));
-    log.info(
-      "a rollout was promoted by somebody: all routers get the version",
-      {
-        version: id,
-        author,
-      },
-    );
-    await fleet.refresh();
+    await fleet.promote(await underWay(id), author);
     return answer(await one(id));
   });
 
@@ -127,20 +113,7 @@ export function addRolloutCalls(
     ...ENDING,
   }, async ({ params: { id }, c }) => {
     const { author, message } = readAttribution(c);
-    const rollout = await underWay(id);
-    const ends = await fleet.canaries(rollout);
-    const { version } = await takeBack(store, rollout, {
-      outcome: "aborted",
-      reason: message,
-      author,
-      ends: ends.map(endOf),
-    });
-    log.info("a rollout was aborted by somebody: what was before returns", {
-      version: id,
-      by: version.version,
-      author,
-    });
-    await fleet.refresh();
+    await fleet.abort(await underWay(id), { author, reason: message });
     return answer(await one(id));
   });
 

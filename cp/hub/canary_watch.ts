@@ -30,10 +30,11 @@ interface WatchSource extends CanarySource {
   tell(id: string): void;
 }
 
-/** Rollouts that this process has ended, by how. */
+/** Rollouts that this process has ended, by how: by itself, or as somebody asked. */
 export interface CanaryStats {
   promoted: number;
   halted: number;
+  aborted: number;
 }
 
 /**
@@ -41,7 +42,7 @@ export interface CanaryStats {
  * over. All control planes of a store do so; the store lets one of them end it.
  */
 export class CanaryWatch {
-  readonly stats: CanaryStats = { promoted: 0, halted: 0 };
+  readonly stats: CanaryStats = { promoted: 0, halted: 0, aborted: 0 };
   readonly #store: VersionStore;
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -115,6 +116,49 @@ export class CanaryWatch {
       ? known
       : this.#see(rollout, 0);
     return (await sight.looks()).map(({ view }) => view);
+  }
+
+  /**
+   * Gives the version to all routers at once, as somebody asks.
+   *
+   * @throws {RolloutUnderWay} if it is not for canaries only any more.
+   */
+  async promote(rollout: StagedRollout, author: string | null): Promise<void> {
+    const { version } = rollout;
+    const ends = (await this.views(rollout)).map(endOf);
+    await this.#store.promote(version, author, ends);
+    this.stats.promoted++;
+    this.#log.info(
+      "a rollout was promoted by somebody: all routers get the version",
+      { version, author },
+    );
+  }
+
+  /**
+   * Takes the version back at once, as somebody asks.
+   *
+   * @throws {RolloutUnderWay} if it is not for canaries only any more.
+   */
+  async abort(
+    rollout: StagedRollout,
+    { author, reason }: { author: string | null; reason: string | null },
+  ): Promise<void> {
+    const ends = (await this.views(rollout)).map(endOf);
+    const { version } = await takeBack(this.#store, rollout, {
+      outcome: "aborted",
+      reason,
+      author,
+      ends,
+    });
+    this.stats.aborted++;
+    this.#log.info(
+      "a rollout was aborted by somebody: what was before returns",
+      {
+        version: rollout.version,
+        by: version.version,
+        author,
+      },
+    );
   }
 
   #see(rollout: StagedRollout, ageMs: number): CanarySight {

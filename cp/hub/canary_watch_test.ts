@@ -115,7 +115,7 @@ Deno.test("Hub waits for the canaries of a version, and for all once it is promo
   assert.deepEqual([rollout.state, rollout.pending], ["draining", ["b"]]);
 
   const second = rig.hub.follow();
-  await rig.store.promote(2, "ann");
+  await rig.hub.promote((await rig.store.head()).rollout!, "ann");
   await settle();
   const promoted = second.wait(version, { timeoutMs: 5000 });
   await settle();

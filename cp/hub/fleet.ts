@@ -199,6 +199,21 @@ export interface Fleet {
   counted(canaries: readonly Canary[]): Promise<Canary[]>;
   /** How the canaries of a rollout do that is under way. */
   canaries(rollout: StagedRollout): Promise<CanaryView[]>;
+  /**
+   * Gives the version of a rollout to all routers.
+   *
+   * @throws {RolloutUnderWay} if it is not for canaries only any more.
+   */
+  promote(rollout: StagedRollout, author: string | null): Promise<void>;
+  /**
+   * Takes the version of a rollout back.
+   *
+   * @throws {RolloutUnderWay} if it is not for canaries only any more.
+   */
+  abort(
+    rollout: StagedRollout,
+    options: { author: string | null; reason: string | null },
+  ): Promise<void>;
   /** The holds whose time is not over, and how they stand. */
   holds(): Promise<HoldView[]>;
   /** Waits until `enough` says so of how a hold stands, or the time is up; answers how it stands then. */

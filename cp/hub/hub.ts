@@ -381,6 +381,19 @@ export class Hub implements Fleet {
     return this.#canaryWatch.views(rollout);
   }
 
+  async promote(rollout: StagedRollout, author: string | null): Promise<void> {
+    await this.#canaryWatch.promote(rollout, author);
+    await this.#source.refresh();
+  }
+
+  async abort(
+    rollout: StagedRollout,
+    options: { author: string | null; reason: string | null },
+  ): Promise<void> {
+    await this.#canaryWatch.abort(rollout, options);
+    await this.#source.refresh();
+  }
+
   async holds(): Promise<HoldView[]> {
     await this.#source.refresh();
     return await Promise.all(

@@ -187,7 +187,8 @@ export function registerHub(
   }, () => gauges.rollingOut());
   metrics.counter({
     name: "signalbox_cp_rollouts_total",
-    help: "Staged rollouts that ended by themselves, by how.",
+    help:
+      "Staged rollouts that this control plane ended, by itself or as somebody asked, by how.",
   }, () =>
     Object.entries(gauges.rollouts()).map(([outcome, value]) => ({
       labels: { outcome },

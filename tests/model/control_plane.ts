@@ -1,5 +1,4 @@
 import { chooseCanaries, NoCanaries } from "../../cp/hub/canaries.ts";
-import { takeBack } from "../../cp/hub/canary_watch.ts";
 import { Hub } from "../../cp/hub/hub.ts";
 import { fencedMove, type FenceOptions } from "../../cp/api/fenced_move.ts";
 import { newHold, placeHold } from "../../cp/api/holds.ts";
@@ -220,14 +219,9 @@ export class ControlPlane {
       const rollout = hub.standing?.head.rollout;
       if (rollout == null) return;
       try {
-        if (promote) await this.#store!.promote(rollout.version, "somebody");
-        else {
-          await takeBack(this.#store!, rollout, {
-            outcome: "aborted",
-            reason: null,
-            author: "somebody",
-          });
-        }
+        const author = "somebody";
+        if (promote) await hub.promote(rollout, author);
+        else await hub.abort(rollout, { author, reason: null });
       } catch (error) {
         if (!isStoreError(error)) throw error;
       }

@@ -21,6 +21,8 @@ export type SimulatedHub = Pick<
   | "rollout"
   | "candidates"
   | "canaries"
+  | "promote"
+  | "abort"
   | "counted"
   | "holds"
   | "waitForHold"

@@ -130,6 +130,8 @@ Deno.test("a router that comes back in the middle of a rollout gets what it shou
     "bob",
   ]);
   await all.routers[0]!.serves(2);
+  const metrics = await all.controlPlane.call("GET", "/metrics");
+  match(metrics.body, /^signalbox_cp_rollouts_total\{outcome="promoted"\} 1$/m);
   const again = await all.controlPlane.call("POST", "/v1/rollouts/2/promote");
   equal(again.status, 409);
   match(
@@ -342,6 +344,8 @@ Deno.test("a rollout that is aborted is taken back at once, and what cannot be s
     (await controlPlane.call("POST", "/v1/rollouts/2/abort")).status,
     409,
   );
+  const metrics = await controlPlane.call("GET", "/metrics");
+  match(metrics.body, /^signalbox_cp_rollouts_total\{outcome="aborted"\} 1$/m);
   equal((await controlPlane.call("GET", "/v1/rollouts/3")).status, 404);
   const long = await controlPlane.call("POST", "/v1/rollouts/2/abort", {
     headers: { "x-signalbox-author": "a".repeat(300) },
