@@ -38,6 +38,7 @@ export class TestFleet implements Fleet {
   able: Candidate[] = [];
   /** How every hold stands. */
   hold: HoldStanding = {
+    over: false,
     state: "drained",
     holding: [],
     pending: [],

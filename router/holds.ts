@@ -44,6 +44,7 @@ interface Held {
    */
   readonly customers: Map<string, string | null>;
   readonly version: number;
+  readonly untilReleased: boolean;
   /** On the clock of {@linkcode performance.now}. */
   readonly until: number;
   /** How many requests of its customers run. */
@@ -56,7 +57,8 @@ interface Held {
 
 /**
  * Keeps new requests of some customers waiting on one thread, so that nothing of them runs while they are moved. Each
- * hold ends when it is released, at its deadline, and for a customer whom a new config sends elsewhere.
+ * hold ends when it is released, at its deadline, and, unless it is to last until it is released, for a customer whom a
+ * new config sends elsewhere.
  */
 export class Holds {
   readonly #options: HoldsOptions;
@@ -95,6 +97,7 @@ export class Holds {
       id,
       customers,
       version: order.version,
+      untilReleased: order.until_released,
       until,
       running: this.#options.fence.workOf(customers).count,
       waiting: known?.waiting ?? new Set(),
@@ -124,6 +127,7 @@ export class Holds {
   /** A config is served from now on: whom it sends elsewhere is not held any more. */
   raise(config: ActiveConfig): void {
     for (const held of this.#byId.values()) {
+      if (held.untilReleased) continue;
       for (const [customer, before] of held.customers) {
         const now = routeIn(config, customer);
         if (before === null) {
@@ -194,12 +198,13 @@ export class Holds {
   orders(): Hold[] {
     const now = performance.now();
     const held = this.#byId.values();
-    return Array.from(held, ({ id, version, customers, until }) => ({
+    return Array.from(held, (each) => ({
       type: "hold",
-      id,
-      version,
-      customers: [...customers.keys()],
-      for_ms: Math.max(1, Math.round(until - now)),
+      id: each.id,
+      version: each.version,
+      customers: [...each.customers.keys()],
+      until_released: each.untilReleased,
+      for_ms: Math.max(1, Math.round(each.until - now)),
       cut_streams_ms: null,
     }));
   }

@@ -22,6 +22,7 @@ function hold(changes: Partial<Hold> = {}): Hold {
     version: 7,
     customers: ["acme"],
     for_ms: 60_000,
+    until_released: false,
     cut_streams_ms: null,
     ...changes,
   };
@@ -95,6 +96,26 @@ Deno.test("Holds lets go whom a new config sends elsewhere, and nobody else", as
   match(await client.message(), /X-Config-Version: 9\r\n/);
   equal(old.requests.length, 0);
   ok(!router.holds.has("acme"));
+});
+
+Deno.test("Holds that are to last until they are released are ended by no config", async () => {
+  await using old = new AnsweringEndpoint();
+  await using next = new AnsweringEndpoint();
+  await using router = new TestRouter(urlOf(old));
+  router.holds.hold(hold({ until_released: true }));
+  deepEqual(router.holds.orders()[0]?.until_released, true);
+  await using client = await router.connect();
+  await client.send(request());
+  await eventually(() => router.traffic.held.waiting === 1, "it waits");
+  serve(router, activeAt(urlOf(next), 8));
+  ok(router.holds.has("acme"));
+  await using other = await router.connect();
+  await other.send(request());
+  await eventually(() => router.traffic.held.waiting === 2, "another waits");
+  router.holds.release("h");
+  match(await client.message(), /X-Config-Version: 8\r\n/);
+  match(await other.message(), /X-Config-Version: 8\r\n/);
+  equal(old.requests.length, 0);
 });
 
 Deno.test("Holds takes where a customer was from the version at which it was placed", async () => {

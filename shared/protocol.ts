@@ -91,6 +91,8 @@ export interface Hold {
   /** The newest version when it was placed: a newer one that sends a customer elsewhere ends it for that customer. */
   readonly version: number;
   readonly customers: readonly string[];
+  /** Whether no version ends it, only its release and its time. */
+  readonly until_released: boolean;
   /** How much longer at most, in milliseconds. */
   readonly for_ms: number;
   /** After how many milliseconds event streams and tunnels of theirs are to be ended; null: they are left. */
@@ -226,6 +228,7 @@ export function parseToRouter(text: string): Parsed<ToRouter> {
           id: fields.text("id", EPOCH) ?? fields.missing("id"),
           version: fields.version(0),
           customers: fields.customers("customers", MAX_HELD_CUSTOMERS),
+          until_released: fields.flag("until_released") ?? false,
           for_ms: fields.span("for_ms", MAX_HOLD_MS) ??
             fields.missing("for_ms"),
           cut_streams_ms: fields.span("cut_streams_ms", MAX_HOLD_MS),

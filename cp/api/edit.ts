@@ -1,13 +1,14 @@
 import { z } from "@hono/zod-openapi";
 import { logger } from "../../shared/log.ts";
-import type { Rollout } from "../hub/fleet.ts";
-import type { Edit, Version } from "../store/store.ts";
+import type { Rollout, RolloutWatch } from "../hub/fleet.ts";
+import type { CutOrder, Edit } from "../store/store.ts";
 import type { BodyEdit } from "./bodies/body_edits.ts";
 import { checkFenceOptions, checkTakeoverOptions } from "./edit_checks.ts";
 import {
   type CommitDeps,
   type EditAnswer,
   EditCommitter,
+  type Made,
   type Plan,
 } from "./edit_commit.ts";
 import {
@@ -15,8 +16,10 @@ import {
   EDIT_HEADERS,
   EDIT_QUERY,
   type EditHead,
+  type EditWait,
   readEditHead,
 } from "./edit_options.ts";
+import { fenceClaim } from "./fence_claim.ts";
 import {
   type FencedAnswer,
   fencedMove,
@@ -131,6 +134,7 @@ export class Edits {
     { head, c }: { head: EditHead; c: ApiContext },
   ): Promise<Response | Rest> {
     if (plan.commit !== undefined) checkTakeoverOptions(head);
+    if (fence) checkFenceOptions(head);
     if (head.dryRun) {
       return await this.#deps.kept.queue.run(async () =>
         editAnswer(await this.#committer.dryRun(plan, head))
@@ -171,18 +175,12 @@ export class Edits {
     // The wait is long, and holds nothing of the request's body.
     return async () => {
       try {
-        if (wait.cutStreamsMs !== null) {
-          await this.#cutStreams(made.version, wait.cutStreamsMs, wait.ms);
-        }
-        const rollout = await this.#wait(
-          watch.wait(made.version, {
-            until: wait.until,
-            timeoutMs: wait.ms,
-            signal: AbortSignal.any([c.req.raw.signal, stopping]),
-          }),
-        );
+        const rollout = await this.#reached(made, wait, {
+          watch,
+          signal: AbortSignal.any([c.req.raw.signal, stopping]),
+        });
         return editAnswer(
-          rollout === undefined ? made.body : { ...made.body, rollout },
+          rollout === null ? made.body : { ...made.body, rollout },
         );
       } finally {
         end();
@@ -190,17 +188,59 @@ export class Edits {
     };
   }
 
-  /** Has the routers that serve a version end what streams elsewhere, while the version is waited for. */
-  async #cutStreams(
-    { version }: Version,
-    afterMs: number,
-    waitMs: number,
+  /** How far a committed edit has come when its wait ends; null where that cannot be told, which is no error of the edit. */
+  async #reached(
+    { version, previous, changed }: Made,
+    { until, ms, cutStreamsMs }: EditWait,
+    { watch, signal }: { watch: RolloutWatch; signal: AbortSignal },
+  ): Promise<Rollout | null> {
+    const { store } = this.#deps;
+    let cut: CutOrder | null = null;
+    try {
+      if (cutStreamsMs !== null) {
+        cut = {
+          version: version.version,
+          afterMs: cutStreamsMs,
+          until: new Date(Date.now() + ms).toISOString(),
+        };
+        await this.#changeCuts((cuts) => [...cuts, cut!]);
+      }
+      const rollout = await watch.wait(version, {
+        until,
+        timeoutMs: ms,
+        signal,
+      });
+      return await fenceClaim(store, rollout, {
+        version: version.version,
+        config: () => version.config,
+        // An edit that changed nothing waits for what an earlier one did.
+        before: () => changed ? previous && previous.config : undefined,
+      });
+    } catch (error) {
+      log.warn("waiting for a rollout ended early", { error });
+      return null;
+    } finally {
+      if (cut !== null) {
+        await this.#changeCuts((cuts) =>
+          cuts.filter(({ version, until }) =>
+            version !== cut!.version || until !== cut!.until
+          )
+        ).catch((error) => {
+          // Routers that come to serve the version by then are told to end streams yet.
+          log.warn("what ends streams stays until its time is over", { error });
+        });
+      }
+    }
+  }
+
+  /** Changes which versions' routers are to end what streams elsewhere. */
+  async #changeCuts(
+    change: (cuts: readonly CutOrder[]) => CutOrder[],
   ): Promise<void> {
     const { store, fleet } = this.#deps;
-    const until = new Date(Date.now() + waitMs).toISOString();
     await store.changeOrders((orders) => ({
       ...orders,
-      cuts: [...orders.cuts, { version, afterMs, until }],
+      cuts: change(orders.cuts),
     }));
     await fleet.refresh();
   }
@@ -214,7 +254,6 @@ export class Edits {
     },
   ): Promise<Rest> {
     const { store, fleet, stopping } = this.#deps;
-    checkFenceOptions(head);
     // Told before anybody is held for nothing.
     await this.#committer.check(plan, head);
     return async () => {
@@ -222,29 +261,18 @@ export class Edits {
         store,
         fleet,
         author: head.author,
-        signal: AbortSignal.any([c.req.raw.signal, stopping]),
+        left: c.req.raw.signal,
+        stopping,
       }, {
         ...fence,
-        commit: (check) => {
-          const edit: Edit = async (current, at) => {
-            check(current);
-            return await plan.edit(current, at);
-          };
-          return this.#committer.commit({ ...plan, edit }, head);
-        },
+        commit: (within) =>
+          this.#committer.commit(
+            { ...plan, edit: within(plan.edit) },
+            head,
+          ),
       });
       return editAnswer({ ...made.body, fenced, rollout });
     };
-  }
-
-  /** The edit is committed: that waiting was broken off is no error of it. */
-  async #wait(rollout: Promise<Rollout>): Promise<Rollout | undefined> {
-    try {
-      return await rollout;
-    } catch (error) {
-      log.warn("waiting for a rollout ended early", { error });
-      return undefined;
-    }
   }
 
   #count(error: unknown, c: ApiContext): void {

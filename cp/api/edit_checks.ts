@@ -31,20 +31,24 @@ export function checkTakeoverOptions(
  *
  * @throws {ProblemError} `bad-request`.
  */
-export function checkFenceOptions({ wait, staged }: EditHead): void {
-  if (wait !== null) {
+export function checkFenceOptions(
+  { wait, staged, confirmWithinMs }: EditHead,
+): void {
+  const refuse = (pointer: string, why: string): never => {
     throw badParameters("The query", [{
-      pointer: "wait",
-      detail:
-        "A fenced move waits until all routers serve it; it takes no wait.",
+      pointer,
+      detail: `A fenced move ${why}; it takes no ${pointer}.`,
     }]);
-  }
+  };
+  if (wait !== null) refuse("wait", "waits until all routers serve it");
   if (staged !== null) {
-    throw badParameters("The query", [{
-      pointer: "canary",
-      detail:
-        "A fenced move goes to all routers at once, or two sides would be served; it takes no canary.",
-    }]);
+    refuse(
+      "canary",
+      "goes to all routers at once, or two sides would be served",
+    );
+  }
+  if (confirmWithinMs !== null) {
+    refuse("confirm_within", "is not taken back without a fence");
   }
 }
 

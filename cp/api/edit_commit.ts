@@ -86,7 +86,8 @@ export class EditCommitter {
   /**
    * Answers what an edit would change, and commits nothing.
    *
-   * @throws {ProblemError} if it would not be committed, but for what has to be confirmed, which it tells.
+   * @throws {ProblemError} if it would not be committed; not for what has to be confirmed, which it tells, nor while
+   *   another version waits or is rolled out, which passes.
    */
   async dryRun(plan: Plan, head: EditHead): Promise<EditAnswer> {
     const { store, guard, metrics } = this.#deps;

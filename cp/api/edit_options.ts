@@ -91,16 +91,20 @@ export const ATTRIBUTION_HEADERS = EDIT_HEADERS.omit({ "if-match": true });
 /** Entity tags without their quotes, or any. */
 export type IfMatch = "*" | readonly string[];
 
+/** What of its rollout an edit waits for. */
+export interface EditWait {
+  readonly until: RolloutGoal;
+  /** How long, in milliseconds. */
+  readonly ms: number;
+  /** When old streams are ended on each router, in milliseconds after it serves the version; null: they are left. */
+  readonly cutStreamsMs: number | null;
+}
+
 /** The options of an edit. */
 export interface EditHead {
   readonly dryRun: boolean;
-  /** What of the rollout to wait for, and how long, in milliseconds; null: for nothing. */
-  readonly wait: {
-    readonly until: RolloutGoal;
-    readonly ms: number;
-    /** When old streams are ended on each router, in milliseconds after it serves the version; null: they are left. */
-    readonly cutStreamsMs: number | null;
-  } | null;
+  /** Null: it waits for nothing. */
+  readonly wait: EditWait | null;
   /** Which difference was confirmed; null for none. */
   readonly confirm: string | null;
   readonly ifMatch: IfMatch | null;

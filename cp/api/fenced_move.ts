@@ -1,20 +1,37 @@
+import type { Config } from "../../shared/config.ts";
 import { show } from "../../shared/json.ts";
 import { logger } from "../../shared/log.ts";
-import type { Fleet, HoldStanding, Rollout } from "../hub/fleet.ts";
+import { MAX_HOLD_MS } from "../../shared/protocol.ts";
+import type {
+  Fleet,
+  HoldStanding,
+  Rollout,
+  RolloutWatch,
+} from "../hub/fleet.ts";
 import {
+  CommitInDoubt,
+  type Edit,
+  type Head,
   type HoldOrder,
   OnTrial,
   RolloutUnderWay,
   type Version,
   type VersionStore,
 } from "../store/store.ts";
+import { ConfigDiff } from "./config_diff.ts";
 import { endHold, newHold, placeHold } from "./holds.ts";
 import { ProblemError } from "./problem.ts";
 
 const log = logger("api");
 
 /** What is left, after the time to drain, for the routers to take the move, in milliseconds. */
-const COMMIT_MS = 5_000;
+const APPLY_MS = 5_000;
+/** And after that to take it back, where not all did. */
+const REVERT_MS = 3_000;
+/** The longest time to drain, in milliseconds: a hold lasts no longer with what comes after it. */
+export const MAX_WITHIN_MS = MAX_HOLD_MS - APPLY_MS - REVERT_MS;
+/** How long a router may take to have the move on its disk once it serves it, in milliseconds. */
+const SAVE_MS = 1_000;
 /** How many routers an error names. */
 const NAMED = 5;
 
@@ -33,15 +50,16 @@ export interface FenceOptions {
 /** What a fenced move answers about its fence. */
 export interface FencedAnswer {
   /**
-   * Whether no request of these customers can have run on both sides: false only with `force`, where some routers did
-   * not hold.
+   * Whether no request of these customers can have run on both sides, nor will after a router's restart: false with
+   * `force` where some routers did not hold, where a router does not have the move on its disk, and where somebody has
+   * released or moved them before all routers served the move.
    */
   readonly proven: boolean;
   /** From the hold to the last router that serves the move. */
   readonly held_ms: number;
   /** From the hold to the end of what ran. */
   readonly drained_ms: number;
-  /** Routers that could not hold, or were not connected. */
+  /** Routers that could not hold, were not connected, or could come back with the config before. */
   readonly unheld: readonly string[];
 }
 
@@ -50,98 +68,143 @@ export interface FencedMoveDeps {
   readonly store: VersionStore;
   readonly fleet: Fleet;
   readonly author: string | null;
-  /** Aborts when the caller is gone, or the control plane stops. */
-  readonly signal: AbortSignal;
+  /** Aborts when the caller is gone: what is not committed by then is not begun. */
+  readonly left: AbortSignal;
+  /** Aborts when the control plane stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** A committed move, with the version before. */
+interface MadeMove {
+  readonly version: Version;
+  readonly previous: Version | null;
+  readonly changed: boolean;
 }
 
 /**
  * A move that never serves both sides: holds the customers on all routers, waits until nothing of them runs, commits,
- * waits until all routers serve it, and releases. Where it does not come to its end everything is as before; what is
- * held is let go at its deadline, also where this process ends in the middle.
+ * waits until all routers serve it, and releases. Where it does not come to its end it is taken back before anybody is
+ * released, so that everything is as before; what is held is let go at its deadline, also where this process ends in
+ * the middle.
+ *
+ * @throws {ProblemError} `conflict` that says why nothing was moved, or what was is taken back; `unavailable`.
  */
-export async function fencedMove<M extends { version: Version }>(
+export async function fencedMove<M extends MadeMove>(
   deps: FencedMoveDeps,
   options: FenceOptions & {
-    /**
-     * Commits the move, unless `check` throws of the version that it is made of; answers what it made, with the version
-     * before.
-     */
-    commit: (
-      check: (current: Version | null) => void,
-    ) => Promise<M & { previous: Version | null; changed: boolean }>;
+    /** Commits the move; `within` makes its edit one that fails where the hold does not cover it. */
+    commit: (within: (edit: Edit) => Edit) => Promise<M>;
   },
 ): Promise<{ made: M; fenced: FencedAnswer; rollout: Rollout }> {
-  const { store, fleet, signal } = deps;
+  const { store, fleet, stopping } = deps;
   const { withinMs, cutStreamsMs, force } = options;
   const began = performance.now();
   const hold = await placeHold(
     store,
     newHold(options.customers, {
-      forMs: withinMs + COMMIT_MS,
+      forMs: withinMs + APPLY_MS + REVERT_MS,
+      untilReleased: true,
       cutStreamsMs,
       author: deps.author,
     }),
   );
   const watch = fleet.follow();
   try {
-    await fleet.refresh();
-    // Any edit since then that moves one of them has let it go.
+    if (!await fleet.refresh()) throw unavailable("the store cannot be read");
     const base = hold.version === 0 ? null : await store.get(hold.version);
     const before = placementsIn(base, options.customers);
     const drained = await drain(deps, { hold, withinMs, force });
     const drainedMs = performance.now() - began;
-    const made = await options.commit((current) =>
-      checkUnmoved(current, before)
-    );
-    const left = Math.max(1, Date.parse(hold.until) - Date.now());
-    const rollout = await watch.wait(made.version, { timeoutMs: left, signal });
+    const made = await options.commit((edit) => async (current, at) => {
+      checkUnmoved(current, before);
+      checkLasts(at, hold);
+      const config = await edit(current, at);
+      await checkHeld(current?.config ?? null, config, hold);
+      return config;
+    });
+    // From here on it comes to its end whether or not the caller waits for it.
+    const rollout = await watch.wait(made.version, {
+      timeoutMs: leftOf(hold, REVERT_MS),
+      signal: stopping,
+    });
+    const heldMs = performance.now() - began;
+    const lost = [
+      ...rollout.gone,
+      ...rollout.conflict,
+      ...restarted(drained, await standing(deps, hold)),
+    ];
     const refused = [
       ...rollout.rejected.map(({ id }) => id),
       ...rollout.pending,
+      ...(force ? [] : lost),
     ];
-    if (refused.length > 0 && made.changed && !signal.aborted) {
-      const reverted = await revert(deps, made);
+    if (refused.length > 0 && made.changed) {
+      if (stopping.aborted) throw new LeftToItsDeadline();
+      const taken = await takeBack(deps, made);
+      if (taken !== null) {
+        await watch.wait(taken, {
+          timeoutMs: leftOf(hold),
+          signal: stopping,
+        });
+      }
       throw new ProblemError(
         "conflict",
         `Not all routers took version ${made.version.version} in time (${
           names(refused)
         }), ${
-          reverted
+          taken !== null
             ? "so what was before is committed again"
             : "and somebody has committed since, so it stays"
         }. ${rollout.rejected[0]?.error ?? ""}`.trim(),
       );
     }
-    const heldMs = performance.now() - began;
-    const unheld = [
-      ...drained.cannot,
-      ...drained.gone,
-      ...rollout.gone,
-      ...changed(drained, await standing(deps, hold)),
-    ];
-    const after = placementsIn(made.version, options.customers);
-    const now = placementsIn(await store.current(), options.customers);
-    const movedOn = [...after].some(([customer, to]) =>
-      now.get(customer) !== to
-    );
+    const stays = await isNewest(store, made.version, options.customers);
     // Somebody may have released it before all routers served the move.
     const lasted = await release(deps, hold);
+    const unheld = new Set([
+      ...drained.cannot,
+      ...drained.gone,
+      ...lost,
+      ...await notOnDisk(deps, watch, made.version),
+    ]);
     return {
       made,
       rollout,
       fenced: {
-        proven: lasted && !movedOn && unheld.length === 0,
+        proven: lasted && stays && unheld.size === 0,
         held_ms: Math.round(heldMs),
         drained_ms: Math.round(drainedMs),
-        unheld: [...new Set(unheld)].sort(),
+        unheld: [...unheld].sort(),
       },
     };
   } catch (error) {
-    await release(deps, hold);
+    if (error instanceof LeftToItsDeadline) {
+      throw unavailable(
+        "the control plane stops before all routers serve the move, which is committed; who is held is let go once the hold's time is over",
+      );
+    }
+    // What may be committed is held until routers that hear of it serve it.
+    if (!(error instanceof CommitInDoubt)) await release(deps, hold);
     throw error;
   } finally {
     watch.end();
   }
+}
+
+/** The control plane stops with a move committed that not all routers serve. */
+class LeftToItsDeadline extends Error {
+  override name = "LeftToItsDeadline";
+}
+
+function unavailable(why: string): ProblemError {
+  return new ProblemError("unavailable", `The move did not end: ${why}.`, {
+    headers: { "retry-after": "1" },
+  });
+}
+
+/** How much longer a hold lasts, less what is kept for later, in milliseconds; at least 1. */
+function leftOf({ until }: HoldOrder, laterMs = 0): number {
+  return Math.max(1, Date.parse(until) - laterMs - Date.now());
 }
 
 function placementsIn(
@@ -177,19 +240,103 @@ function checkUnmoved(
   }
 }
 
+/**
+ * A hold that was released, or will be over before routers have the move, fences nothing.
+ *
+ * @throws {ProblemError} `conflict`.
+ */
+function checkLasts({ orders }: Head, hold: HoldOrder): void {
+  const late = Date.parse(hold.until) - REVERT_MS <= Date.now();
+  if (!late && orders.holds.some(({ id }) => id === hold.id)) return;
+  throw new ProblemError(
+    "conflict",
+    late
+      ? "Nothing was moved: it took so long to commit that the hold would end before all routers serve the move."
+      : RELEASED,
+  );
+}
+
+const RELEASED =
+  "Nothing was moved: somebody has released these customers meanwhile.";
+
+/**
+ * Who is not held would be served by both sides.
+ *
+ * @throws {ProblemError} `conflict`.
+ */
+async function checkHeld(
+  current: Config | null,
+  next: Config,
+  { customers }: HoldOrder,
+): Promise<void> {
+  const held = new Set(customers);
+  const others: string[] = [];
+  await new ConfigDiff(current, next).summary(({ of, name }) => {
+    if (of === "customer" && !held.has(name)) others.push(name);
+  });
+  if (others.length === 0) return;
+  throw new ProblemError(
+    "conflict",
+    `Nothing was moved: customer ${
+      show(others[0])
+    } would be moved as well by now, and is not held, as it came to be among them after the move began. Repeat it.`,
+  );
+}
+
+/** Whether the newest version has the customers where a move put them. */
+async function isNewest(
+  store: VersionStore,
+  version: Version,
+  customers: readonly string[],
+): Promise<boolean> {
+  try {
+    const moved = placementsIn(version, customers);
+    const now = placementsIn(await store.current(), customers);
+    return [...moved].every(([customer, to]) => now.get(customer) === to);
+  } catch {
+    // The move is committed and served; only the proof is missing.
+    return false;
+  }
+}
+
+/** Routers that serve a version and could come back with the one before: it is not on their disk. */
+async function notOnDisk(
+  { fleet, stopping }: FencedMoveDeps,
+  watch: RolloutWatch,
+  version: Version,
+): Promise<string[]> {
+  const idsIn = ({ unknown = [] }: Rollout) =>
+    unknown.filter(({ reason }) => reason === "not_durable").map(({ id }) =>
+      id
+    );
+  const ids = idsIn(await fleet.rollout(version));
+  if (ids.length === 0) return ids;
+  return idsIn(
+    await watch.wait(version, {
+      until: "drained",
+      timeoutMs: SAVE_MS,
+      signal: stopping,
+    }),
+  );
+}
+
 /** How a hold stands now. */
 function standing(
-  { fleet, signal }: FencedMoveDeps,
+  { fleet, stopping }: FencedMoveDeps,
   { id }: HoldOrder,
 ): Promise<HoldStanding> {
-  return fleet.waitForHold(id, { timeoutMs: 0, signal, enough: () => true });
+  return fleet.waitForHold(id, {
+    timeoutMs: 0,
+    signal: stopping,
+    enough: () => true,
+  });
 }
 
 /**
  * Routers that do not run in the process in which they held: one that was started since served the old side until it
  * was told.
  */
-function changed(held: HoldStanding, now: HoldStanding): string[] {
+function restarted(held: HoldStanding, now: HoldStanding): string[] {
   return [...now.instances].filter(([id, instance]) =>
     instance === null || held.instances.get(id) !== instance
   ).map(([id]) => id);
@@ -197,19 +344,28 @@ function changed(held: HoldStanding, now: HoldStanding): string[] {
 
 /** Waits until nothing of the customers runs on any router. */
 async function drain(
-  { fleet, signal }: FencedMoveDeps,
+  { fleet, left, stopping }: FencedMoveDeps,
   options: { hold: HoldOrder; withinMs: number; force: boolean },
 ): Promise<HoldStanding> {
   const { hold, withinMs, force } = options;
+  const signal = AbortSignal.any([left, stopping]);
   const rollout = await fleet.waitForHold(hold.id, {
     timeoutMs: withinMs,
     signal,
     // Who cannot hold will not by waiting.
-    enough: ({ state, cannot, gone }) =>
-      state === "drained" || state === "unknown" ||
+    enough: ({ over, state, cannot, gone }) =>
+      over || state === "drained" || state === "unknown" ||
       (!force && cannot.length + gone.length > 0),
   });
-  const { state, cannot, gone, pending, holding } = rollout;
+  const { over, state, cannot, gone, pending, holding } = rollout;
+  if (signal.aborted) {
+    throw unavailable(
+      `${
+        stopping.aborted ? "the control plane stops" : "the caller has left"
+      }; nothing was moved`,
+    );
+  }
+  if (over) throw new ProblemError("conflict", RELEASED);
   if (!force && cannot.length + gone.length > 0) {
     throw new ProblemError(
       "conflict",
@@ -240,34 +396,35 @@ async function drain(
   );
 }
 
-/** Commits again what was before, unless somebody has committed since; answers whether it did. */
-async function revert(
-  { store, author }: FencedMoveDeps & { author: string | null },
-  { version, previous }: { version: Version; previous: Version | null },
-): Promise<boolean> {
-  if (previous === null) return false;
+/** Commits again what was before; null where somebody has committed since. */
+async function takeBack(
+  { store, author }: FencedMoveDeps,
+  { version, previous }: MadeMove,
+): Promise<Version | null> {
+  if (previous === null) return null;
   let ours = false;
+  let taken: Version;
   try {
-    await store.commit((current) => {
+    ({ version: taken } = await store.commit((current) => {
       ours = current?.version === version.version;
       return ours ? previous.config : current!.config;
     }, {
       author,
       message:
         `Version ${version.version}, a fenced move, was not taken by all routers in time`,
-    });
+    }));
   } catch (error) {
     // What was committed since is on trial, or for canaries first.
     if (error instanceof OnTrial || error instanceof RolloutUnderWay) {
-      return false;
+      return null;
     }
     throw error;
   }
-  if (!ours) return false;
+  if (!ours) return null;
   log.warn("a fenced move is taken back: not all routers took it in time", {
     version: version.version,
   });
-  return true;
+  return taken;
 }
 
 /** Ends a hold; answers whether it lasted until now. What cannot be released ends at its deadline. */

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { show } from "../../shared/json.ts";
+import { logger } from "../../shared/log.ts";
 import { MAX_HOLD_MS } from "../../shared/protocol.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import { holdView } from "../hub/hold_watch.ts";
@@ -9,6 +10,8 @@ import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
 import { ProblemError } from "./problem.ts";
 import { answer, json, NO_BODY, type Routes } from "./route.ts";
 import { HOLD, HOLD_BODY } from "./schemas.ts";
+
+const log = logger("api");
 
 const PATH = "/v1/customers/{customer}";
 const CUSTOMER = z.object({ customer: customerName() });
@@ -61,10 +64,17 @@ export function addHoldCalls(
       store,
       newHold([customer], {
         forMs: body.for,
+        untilReleased: false,
         cutStreamsMs: body.cut_streams ?? null,
         author: readAttribution(c).author,
       }),
     );
+    log.info("a customer is held", {
+      customer,
+      hold: hold.id,
+      until: hold.until,
+      author: hold.author,
+    });
     await fleet.refresh();
     const rollout = await fleet.waitForHold(hold.id, {
       timeoutMs: Math.min(ANSWER_MS, body.for),
@@ -80,6 +90,7 @@ export function addHoldCalls(
     summary: "Lets a customer's requests go where the config sends them",
     params: CUSTOMER,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: {
       200: {
@@ -93,7 +104,8 @@ export function addHoldCalls(
       },
     },
     problems: [404, 409, 503],
-  }, async ({ params: { customer } }) => {
+  }, async ({ params: { customer }, c }) => {
+    const { author } = readAttribution(c);
     let released: string[] = [];
     await store.changeOrders((orders) => {
       const holds = orders.holds.filter(({ customers }) =>
@@ -117,6 +129,7 @@ export function addHoldCalls(
       released = holds.map(({ id }) => id);
       return without(orders, released);
     });
+    log.info("a customer is held no more", { customer, released, author });
     await fleet.refresh();
     return answer({ customer, released });
   });
@@ -130,6 +143,7 @@ export function newHold(
   customers: readonly string[],
   options: {
     forMs: number;
+    untilReleased: boolean;
     cutStreamsMs: number | null;
     author: string | null;
   },
@@ -141,6 +155,7 @@ export function newHold(
     createdAt: new Date(now).toISOString(),
     until: new Date(now + Math.min(options.forMs, MAX_HOLD_MS)).toISOString(),
     author: options.author,
+    untilReleased: options.untilReleased,
     cutStreamsMs: options.cutStreamsMs,
   };
 }
@@ -174,7 +189,9 @@ export async function placeHold(
     if (!(cause instanceof RangeError)) throw cause;
     throw new ProblemError(
       "conflict",
-      "Too many customers are held already; nobody else can be until some are released.",
+      `The names of all who are held would be too long together: ${
+        placed.customers.length === 1 ? "" : "hold fewer at a time, or "
+      }wait until some are released.`,
       { cause },
     );
   }

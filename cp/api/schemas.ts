@@ -113,9 +113,13 @@ const OLD_WORK = {
 
 /** How far the routers are done with what a version would send elsewhere. */
 const FENCE = z.strictObject({
-  state: z.enum(["drained", "draining", "refused", "unknown"]).openapi({
-    description:
-      "drained: no request runs anywhere that this version would send elsewhere. draining: some do, or a router has yet to answer. refused: waiting changes nothing, and some routers do not serve it. unknown: likewise, and some routers cannot prove that they are done.",
+  state: z.enum(["drained", "draining", "refused", "unknown", "superseded"])
+    .openapi({
+      description:
+        "drained: no request runs anywhere that this version would send elsewhere. draining: some do, or a router has yet to answer. refused: waiting changes nothing, and some routers do not serve it. unknown: likewise, and some routers cannot prove that they are done. superseded: a newer version sends somebody back to where this one took them from, so that nothing is drained.",
+    }),
+  superseded_by: version().optional().openapi({
+    description: "That newer version.",
   }),
   drained: z.int().openapi({ description: "How many routers have proven it." }),
   draining: z.array(

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { configBefore, fenceClaim } from "./fence_claim.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import { revert } from "../hub/reverter.ts";
 import { OnTrial, type VersionStore } from "../store/store.ts";
@@ -135,9 +136,14 @@ export function addVersionCalls(
     if (recorded === null) throw await kept.missing(n);
     const version = { version: n, epoch: recorded.epoch };
     const rollout = rolloutUnderWay(fleet.standing?.head ?? await store.head());
+    const reached = await fleet.rollout(version);
     return answer({
       ...version,
-      ...await fleet.rollout(version),
+      ...await fenceClaim(store, reached, {
+        version: n,
+        config: async () => (await store.get(n))?.config,
+        before: () => configBefore(store, n),
+      }),
       staged: rollout?.id === n ? rollout : null,
     });
   });

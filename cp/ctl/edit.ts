@@ -178,7 +178,9 @@ export function endOf(
 ): ExitCode {
   if (rejected.length > 0 || conflict.length > 0) return EXIT.failed;
   if (pending.length > 0 || state === "draining") return EXIT.timedOut;
-  return state === "unknown" ? EXIT.failed : EXIT.done;
+  return state === "unknown" || state === "superseded"
+    ? EXIT.failed
+    : EXIT.done;
 }
 
 const MAX_NAMES = 10;
@@ -262,6 +264,10 @@ const FENCE = {
   draining: ["yellow", "Not drained yet: requests run on what was before."],
   refused: ["red", "Not drained: not every router serves this version."],
   unknown: ["yellow", "Drained as far as can be told."],
+  superseded: [
+    "red",
+    "Not drained: a newer version sends somebody back to what was before.",
+  ],
 } as const;
 
 const REASONS = {

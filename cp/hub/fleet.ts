@@ -68,9 +68,12 @@ export interface FenceRollout {
   /**
    * `drained`: no request runs anywhere that this version would send elsewhere. `draining`: some do, or a router has yet
    * to answer. `refused`: nothing is left to wait for, but some routers do not serve the version. `unknown`: likewise, but
-   * some routers cannot prove that they are done.
+   * some routers cannot prove that they are done. `superseded`: a newer version sends somebody back to where this one
+   * took him from, so that requests run there again; the hub does not tell that.
    */
-  readonly state: "drained" | "draining" | "refused" | "unknown";
+  readonly state: "drained" | "draining" | "refused" | "unknown" | "superseded";
+  /** That newer version. */
+  readonly superseded_by?: number;
   /** How many routers have proven it. */
   readonly drained: number;
   /** What runs where; without numbers where a router has yet to tell. */
@@ -118,6 +121,8 @@ export interface HoldRollout {
 
 /** The same, with the processes that stand so: one that has started since does not hold. */
 export interface HoldStanding extends HoldRollout {
+  /** Whether the hold is there no more. */
+  readonly over: boolean;
   /** By id; null where a router does not say. */
   readonly instances: ReadonlyMap<string, string | null>;
 }
@@ -222,7 +227,7 @@ export interface Fleet {
     options: {
       timeoutMs: number;
       signal: AbortSignal;
-      enough: (rollout: HoldRollout) => boolean;
+      enough: (rollout: HoldStanding) => boolean;
     },
   ): Promise<HoldStanding>;
   /** Reads the store anew, as after orders were changed; routers are told before this resolves. */

@@ -10,6 +10,8 @@ const GATHER_MS = 5;
 
 /** What a hold's watch sees of the routers. */
 export interface HoldSource {
+  /** Whether there is such a hold. */
+  has(hold: string): boolean;
   /** The connected routers' ids, and how each stands. */
   answers(
     hold: string,
@@ -75,13 +77,14 @@ export async function holdRollout(
     : cannot.length + gone.length > 0
     ? "unknown"
     : "drained";
-  return { state, holding, pending, cannot, gone: [...gone], instances };
+  const over = !source.has(hold);
+  return { over, state, holding, pending, cannot, gone: [...gone], instances };
 }
 
 /** A hold as the API shows it. */
 export function holdView(hold: HoldOrder, standing: HoldStanding): HoldView {
   const { id, customers, createdAt, until, author } = hold;
-  const { instances: _, ...rollout } = standing;
+  const { instances: _, over: __, ...rollout } = standing;
   return { id, customers, created_at: createdAt, until, author, ...rollout };
 }
 
@@ -107,7 +110,7 @@ export class HoldWatch {
     options: {
       timeoutMs: number;
       signal: AbortSignal;
-      enough: (rollout: HoldRollout) => boolean;
+      enough: (standing: HoldStanding) => boolean;
     },
   ): Promise<HoldStanding> {
     const { timeoutMs, signal, enough } = options;

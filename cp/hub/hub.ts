@@ -440,6 +440,7 @@ export class Hub implements Fleet {
 
   #holdSource(): HoldSource {
     return {
+      has: (hold) => this.#orders.holds.some(({ id }) => id === hold),
       answers: (hold) => this.#directory.holdAnswers(hold),
       others: () => this.#others(),
     };

@@ -70,7 +70,7 @@ export class OrderSender {
   }
 
   #holdMessage(hold: HoldOrder): Order {
-    const { id, version, customers, cutStreamsMs } = hold;
+    const { id, version, customers, untilReleased, cutStreamsMs } = hold;
     const left = this.#deadlines.get(id)! - this.#options.clock.now();
     const since = Date.parse(hold.until) - Date.parse(hold.createdAt) - left;
     return {
@@ -78,6 +78,7 @@ export class OrderSender {
       id,
       version,
       customers,
+      until_released: untilReleased,
       for_ms: Math.max(1, Math.ceil(left)),
       cut_streams_ms: cutStreamsMs === null
         ? null

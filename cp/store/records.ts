@@ -29,6 +29,7 @@ const ORDERS_SHAPE: z.ZodType<Orders> = z.object({
     id: z.string(),
     version: z.int().min(0),
     customers: z.array(z.string()),
+    untilReleased: z.boolean().default(false),
     createdAt: z.string(),
     until: z.string(),
     author: z.string().nullable(),

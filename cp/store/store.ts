@@ -34,6 +34,8 @@ export interface HoldOrder {
   /** The newest version when it was placed. */
   readonly version: number;
   readonly customers: readonly string[];
+  /** Whether no version ends it, only its release and its time. */
+  readonly untilReleased: boolean;
   /** RFC 3339, on the clock of the control plane that made it; so is `until`. */
   readonly createdAt: string;
   readonly until: string;

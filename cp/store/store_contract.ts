@@ -111,6 +111,7 @@ function holdOf(customer: string, ms: number): HoldOrder {
     createdAt: new Date(now).toISOString(),
     until: new Date(now + ms).toISOString(),
     author: "ann",
+    untilReleased: true,
     cutStreamsMs: null,
   };
 }

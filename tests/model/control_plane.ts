@@ -242,6 +242,7 @@ export class ControlPlane {
     this.within(async (hub) => {
       const hold = newHold([customer], {
         forMs,
+        untilReleased: false,
         cutStreamsMs: null,
         author: null,
       });
@@ -410,16 +411,17 @@ export class ControlPlane {
         store,
         fleet: hub,
         author: null,
-        signal: this.#stopped.signal,
+        left: this.#stopped.signal,
+        stopping: this.#stopped.signal,
       }, {
         customers: [customer],
         ...options,
-        commit: async (check) => {
-          const edit = assigning(change, assertions);
-          const committed = await store.commit((current, head) => {
-            check(current);
+        commit: async (within) => {
+          const edit = within(assigning(change, assertions));
+          const committed = await store.commit(async (current, head) => {
+            const config = await edit(current, head);
             if (watched.length === 0) watched.push(traffics.watch(customer));
-            return edit(current, head);
+            return config;
           }, NOBODY);
           this.#acknowledge(committed, { change, rollbacks });
           return committed;

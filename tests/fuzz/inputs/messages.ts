@@ -52,6 +52,7 @@ const TO_ROUTER: Readonly<Record<string, Fields>> = {
     id: epoch,
     version,
     customers: (random) => random.list(3, () => random.pick(["acme", "b", ""])),
+    until_released: maybe((random) => random.pick([true, false, 1])),
     for_ms: (random) => random.pick([0, 1, 300_000, 300_001]),
     cut_streams_ms: maybe((random) => random.pick([0, 70, 300_001])),
   },

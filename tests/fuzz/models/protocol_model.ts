@@ -73,6 +73,7 @@ const RULES: Readonly<
       id: EPOCH,
       version: whole(0),
       customers: heldCustomers,
+      until_released: optional((value) => typeof value === "boolean"),
       for_ms: span,
       cut_streams_ms: optional(span),
     },
