@@ -51,6 +51,30 @@ export class TestFleet implements Fleet {
     timeoutMs: number;
     until?: RolloutGoal | undefined;
   }[] = [];
+  /** How far each waited version has come. */
+  reached: Rollout = {
+    applied: 3,
+    rejected: [{ id: "r4", error: "no" }],
+    pending: ["r5"],
+    gone: [],
+    conflict: [],
+    waited_ms: 1,
+  };
+  /** How far a version has come that is looked at. */
+  looked: Rollout = {
+    applied: 1,
+    rejected: [],
+    pending: [],
+    gone: [],
+    conflict: [],
+    state: "draining",
+    drained: 0,
+    draining: [{ id: "r1", requests: 2, streams: 1, oldest_seconds: 0.5 }],
+    unknown: [],
+    waited_ms: 0,
+  };
+  /** What happens while a hold is waited for. */
+  meanwhile: () => Promise<unknown> = () => Promise.resolve();
   /** What each wait takes. */
   waiting: Promise<void> = Promise.resolve();
   following = 0;
@@ -98,14 +122,7 @@ export class TestFleet implements Fleet {
           until: options.until,
         });
         await this.waiting;
-        return {
-          applied: 3,
-          rejected: [{ id: "r4", error: "no" }],
-          pending: ["r5"],
-          gone: [],
-          conflict: [],
-          waited_ms: 1,
-        };
+        return this.reached;
       },
       end: () => {
         this.following--;
@@ -115,18 +132,7 @@ export class TestFleet implements Fleet {
 
   rollout(version: { version: number }): Promise<Rollout> {
     this.waits.push({ version: version.version, timeoutMs: 0 });
-    return Promise.resolve({
-      applied: 1,
-      rejected: [],
-      pending: [],
-      gone: [],
-      conflict: [],
-      state: "draining",
-      drained: 0,
-      draining: [{ id: "r1", requests: 2, streams: 1, oldest_seconds: 0.5 }],
-      unknown: [],
-      waited_ms: 0,
-    });
+    return Promise.resolve(this.looked);
   }
 
   candidates(): Promise<Candidate[]> {
@@ -162,8 +168,9 @@ export class TestFleet implements Fleet {
     return Promise.resolve([]);
   }
 
-  waitForHold(): Promise<HoldStanding> {
-    return Promise.resolve(this.hold);
+  async waitForHold(): Promise<HoldStanding> {
+    await this.meanwhile();
+    return this.hold;
   }
 
   refresh(): Promise<boolean> {

@@ -313,8 +313,8 @@ class Forwarder {
       this.#deps.fence.remove(life);
     }
     const { active, traffic, accessLogLevel, accessLog, tracing } = this.#deps;
-    // One that began under another config says nothing of the one that is served.
-    if (life.version === null || life.version === active()?.version) {
+    // One that was sent nowhere, or began under another config, says nothing of the one that is served.
+    if (life.version !== null && life.version === active()?.version) {
       traffic.answered++;
       if (status >= 500 || life.error instanceof UpstreamError) {
         traffic.failed++;

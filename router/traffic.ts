@@ -53,7 +53,7 @@ export class Traffic {
   inFlight = 0;
   /**
    * Requests that are over, and those of them that went wrong: a 5xx, or a failure of the endpoint. Without those that
-   * began under another config than the one that was served at their end.
+   * were given no placement, and those that began under another config than the one that was served at their end.
    */
   answered = 0;
   failed = 0;

@@ -28,8 +28,8 @@ const log = logger("api");
 const APPLY_MS = 5_000;
 /** And after that to take it back, where not all did. */
 const REVERT_MS = 3_000;
-/** The longest time to drain, in milliseconds: a hold lasts no longer with what comes after it. */
-export const MAX_WITHIN_MS = MAX_HOLD_MS - APPLY_MS - REVERT_MS;
+/** The longest time to drain, in milliseconds: with what comes after it a hold lasts as long as one may. */
+const MAX_WITHIN_MS = MAX_HOLD_MS - APPLY_MS - REVERT_MS;
 /** How long a router may take to have the move on its disk once it serves it, in milliseconds. */
 const SAVE_MS = 1_000;
 /** How many routers an error names. */
@@ -97,7 +97,8 @@ export async function fencedMove<M extends MadeMove>(
   },
 ): Promise<{ made: M; fenced: FencedAnswer; rollout: Rollout }> {
   const { store, fleet, stopping } = deps;
-  const { withinMs, cutStreamsMs, force } = options;
+  const { cutStreamsMs, force } = options;
+  const withinMs = Math.min(options.withinMs, MAX_WITHIN_MS);
   const began = performance.now();
   const hold = await placeHold(
     store,

@@ -281,7 +281,7 @@ export const EDIT_ANSWER = z.strictObject({
   fenced: z.strictObject({
     proven: z.boolean().openapi({
       description:
-        "Whether no request of these customers can have run on both sides: false only with force, where some routers did not hold.",
+        "Whether no request of these customers can have run on both sides, nor will after a router's restart: false with force where some routers did not hold, where a router does not have the move on its disk, and where somebody has released or moved them before all routers served the move.",
     }),
     held_ms: z.int().openapi({
       description: "From the hold to the last router that serves the move.",
@@ -290,7 +290,8 @@ export const EDIT_ANSWER = z.strictObject({
       description: "From the hold to the end of what ran.",
     }),
     unheld: z.array(z.string()).openapi({
-      description: "Routers that could not hold, or were not connected.",
+      description:
+        "Routers that could not hold, were not connected, or could come back with the config before.",
     }),
   }).optional(),
   dry_run: z.literal(true).optional().openapi({

@@ -5,7 +5,8 @@ import type { Staging } from "../store/store.ts";
 import { readAs, spanOfTime } from "./check.ts";
 import { badParameters } from "./parameters.ts";
 
-const DEFAULT_HOLD_MS = 30_000;
+/** Longer than ROUTER_RESPONSE_TIMEOUT is where nobody sets it: requests that an endpoint never answers have failed by then. */
+const DEFAULT_HOLD_MS = 45_000;
 const DEFAULT_MAX_ERRORS = 0.01;
 
 /** The query parameters of an edit whose version goes to some routers first. */
@@ -22,9 +23,9 @@ export const STAGING_QUERY = {
   hold: spanOfTime().optional().openapi({
     type: "string",
     description:
-      "With canary: how long the version has to do well, at most 5m.",
-    default: "30s",
-    example: "30s",
+      "With canary: how long the version has to do well, at most 5m. Longer than the routers' ROUTER_RESPONSE_TIMEOUT, or endpoints that never answer are not found out.",
+    default: "45s",
+    example: "45s",
   }),
   max_errors: readAs(
     (text) => percent().safeParse(text).data ?? null,

@@ -551,7 +551,7 @@ function asEdit(command: Command): Command {
     )
     .option(
       "--hold <time>",
-      "with --canary: how long it has to do well there (30s)",
+      "with --canary: how long it has to do well there (45s)",
     )
     .option(
       "--max-errors <share>",

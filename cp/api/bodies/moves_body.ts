@@ -37,7 +37,7 @@ export const MOVE_BODY = z.strictObject({
   within: spanOfTime().optional().openapi({
     type: "string",
     description:
-      "With fenced: how long what runs may take to end; then everything is as before.",
+      "With fenced: how long what runs may take to end, at most 4m52s; then everything is as before.",
     default: "10s",
   }),
   cut_streams: spanOfTime().optional().openapi({

@@ -237,7 +237,7 @@ function Shown(
       <label>Canaries first <input value=${canary} placeholder="all at once; 2, 10% or id:a,b"
         onInput=${(event: InputEvent) =>
           setCanary((event.target as HTMLInputElement).value)} /></label>
-      <label>For <input value=${hold} placeholder="30s"
+      <label>For <input value=${hold} placeholder="45s"
         disabled=${canary.trim() === ""}
         onInput=${(event: InputEvent) =>
           setHold((event.target as HTMLInputElement).value)} /></label>
