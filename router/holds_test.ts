@@ -173,6 +173,9 @@ Deno.test("Holds answers 503 where too many wait, or one waits too long, and for
   await one.send(request());
   match(await one.message(), /^HTTP\/1\.1 200 /);
   equal(endpoint.requests.length, 1);
+  // Who was sent nowhere says nothing of the config that is served.
+  await eventually(() => router.traffic.answered === 1, "it is counted");
+  equal(router.traffic.failed, 0);
 });
 
 Deno.test("Holds ends the streams of its customers after a grace, and no other request", async () => {

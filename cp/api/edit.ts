@@ -194,23 +194,19 @@ export class Edits {
     { until, ms, cutStreamsMs }: EditWait,
     { watch, signal }: { watch: RolloutWatch; signal: AbortSignal },
   ): Promise<Rollout | null> {
-    const { store } = this.#deps;
-    let cut: CutOrder | null = null;
+    const cut = cutStreamsMs === null ? null : {
+      version: version.version,
+      afterMs: cutStreamsMs,
+      until: new Date(Date.now() + ms).toISOString(),
+    };
     try {
-      if (cutStreamsMs !== null) {
-        cut = {
-          version: version.version,
-          afterMs: cutStreamsMs,
-          until: new Date(Date.now() + ms).toISOString(),
-        };
-        await this.#changeCuts((cuts) => [...cuts, cut!]);
-      }
+      if (cut !== null) await this.#changeCuts((cuts) => [...cuts, cut]);
       const rollout = await watch.wait(version, {
         until,
         timeoutMs: ms,
         signal,
       });
-      return await fenceClaim(store, rollout, {
+      return await fenceClaim(this.#deps.store, rollout, {
         version: version.version,
         config: () => version.config,
         // An edit that changed nothing waits for what an earlier one did.
@@ -223,26 +219,27 @@ export class Edits {
       if (cut !== null) {
         await this.#changeCuts((cuts) =>
           cuts.filter(({ version, until }) =>
-            version !== cut!.version || until !== cut!.until
+            version !== cut.version || until !== cut.until
           )
-        ).catch((error) => {
-          // Routers that come to serve the version by then are told to end streams yet.
-          log.warn("what ends streams stays until its time is over", { error });
-        });
+        );
       }
     }
   }
 
-  /** Changes which versions' routers are to end what streams elsewhere. */
+  /** Changes which versions' routers are to end what streams elsewhere; that they cannot be told is no error of the edit. */
   async #changeCuts(
     change: (cuts: readonly CutOrder[]) => CutOrder[],
   ): Promise<void> {
     const { store, fleet } = this.#deps;
-    await store.changeOrders((orders) => ({
-      ...orders,
-      cuts: change(orders.cuts),
-    }));
-    await fleet.refresh();
+    try {
+      await store.changeOrders((orders) => ({
+        ...orders,
+        cuts: change(orders.cuts),
+      }));
+      await fleet.refresh();
+    } catch (error) {
+      log.warn("routers cannot be told which streams to end", { error });
+    }
   }
 
   async #fenced(

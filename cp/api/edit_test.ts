@@ -3,10 +3,12 @@ import {
   type Answer,
   CONFIG,
   configOf,
+  logged,
   NO_CHANGES,
   seeded,
   TestApp,
 } from "../app_fixture.ts";
+import { StoreUnavailable } from "../store/store.ts";
 
 Deno.test("an edit that changes nothing makes no version", async () => {
   await using app = await seeded();
@@ -196,4 +198,35 @@ Deno.test("an edit that waits for its rollout holds nothing of its body", async 
     assert.equal(status, 200);
     assert.equal(body.rollout.applied, 3);
   }
+});
+
+Deno.test("an edit that ends streams tells routers so for as long as it waits, and is committed where it cannot", async () => {
+  await using app = await seeded();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  app.fleet.waiting = promise;
+  const path = "/v1/customers/acme?wait=drained&cut_streams=1s";
+  const moving = app.call("PATCH", path, { body: { placement: "tier2" } });
+  while (app.fleet.waits.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  const { cuts } = (await app.store.head()).orders;
+  assert.deepEqual(cuts.map(({ version, afterMs }) => [version, afterMs]), [
+    [2, 1000],
+  ]);
+  resolve();
+  assert.equal((await moving).status, 200);
+  assert.deepEqual((await app.store.head()).orders.cuts, []);
+  app.store.changeOrders = () =>
+    Promise.reject(new StoreUnavailable("disk full"));
+  const lines = await logged(async () => {
+    const { status, body } = await app.call("PATCH", path, {
+      body: { placement: "visa" },
+    });
+    assert.deepEqual([status, body.version, body.rollout.applied], [200, 3, 3]);
+  });
+  assert.ok(
+    lines.some(({ message }) =>
+      message === "routers cannot be told which streams to end"
+    ),
+  );
 });

@@ -83,6 +83,34 @@ Deno.test("wait=drained answers when no request runs on the old placement any mo
   await events.body?.cancel();
 });
 
+Deno.test("wait=drained does not call drained what a newer version sends back", async () => {
+  await using all = await Installation.start();
+  await using cell = new WaitingCell();
+  await onWaitingCell(all, cell);
+  const { controlPlane, router } = all;
+  const late = router.ask("acme");
+  await until("it to run", () => cell.waiting === 1);
+  const moving = controlPlane.call(
+    "PATCH",
+    "/v1/customers/acme?wait=drained&timeout=60s",
+    { body: { placement: "two" } },
+  );
+  await until("it to be old", async () => {
+    const { draining } = await rolloutOf(all, 3);
+    return draining[0]?.requests === 1;
+  });
+  await controlPlane.call("PATCH", "/v1/customers/acme", {
+    body: { placement: "waiting" },
+  });
+  const { state, superseded_by } = (await moving).body.rollout;
+  deepEqual([state, superseded_by], ["superseded", 4]);
+  equal((await rolloutOf(all, 3)).state, "superseded");
+  cell.release();
+  await late;
+  // It has not come back from the second placement.
+  equal((await rolloutOf(all, 4)).state, "drained");
+});
+
 Deno.test("wait=drained tells what still runs when the time is up, and what cannot be known", async () => {
   await using all = await Installation.start({ routers: ["r1", "r2"] });
   await using cell = new WaitingCell();

@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Installation } from "../harness/installation.ts";
 import { until } from "../harness/until.ts";
 import { WaitingCell } from "../harness/waiting_cell.ts";
-import type { Routed, Router } from "../harness/router.ts";
+import { type Routed, Router } from "../harness/router.ts";
 
 /** Puts `acme` on a waiting cell, as version 2. */
 async function onWaitingCell(
@@ -203,6 +203,48 @@ Deno.test("a fenced move that does not drain in time changes nothing, and holds 
   equal((await moved).status, 200);
   await stream.text().catch(() => {});
   equal((await router.ask("acme")).placement, "two");
+});
+
+Deno.test("a fenced move that a router refuses is taken back before anybody is let go", async () => {
+  await using all = await Installation.start({ routers: ["r1"] });
+  await using cell = new WaitingCell();
+  const { controlPlane, router, folder } = all;
+  const small = await Router.start("r2", {
+    folder,
+    cpUrl: controlPlane.connectUrl,
+    env: { ROUTER_MAX_CONFIG_BYTES: "1KiB" },
+  });
+  all.routers.push(small);
+  await onWaitingCell(all, cell);
+  const late = router.ask("acme");
+  await until("it to run", () => cell.waiting === 1);
+  const others = Array.from({ length: 99 }, (_, n) => `customer-${n}`);
+  const moving = controlPlane.call("POST", "/v1/moves", {
+    body: {
+      customers: ["acme", ...others],
+      to: "two",
+      fenced: true,
+      within: "60s",
+    },
+  });
+  await until("both to hold", async () => {
+    const { body } = await controlPlane.call("GET", "/v1/holds");
+    return body.holds[0]?.state === "draining";
+  });
+  const asked = router.ask("acme");
+  await waiting(router, 1);
+  cell.release();
+  await late;
+  const { status, body } = await moving;
+  equal(status, 409);
+  match(
+    body.detail,
+    /^Not all routers took version 3 in time \(router "r2"\), so what was before is committed again/,
+  );
+  // The first one has served the move, and sent nobody where it says.
+  await until("what waited to run where it did", () => cell.waiting === 1);
+  cell.release();
+  equal((await asked).version, 4);
 });
 
 Deno.test("a fenced move asks for every router to be there, unless it is forced", async () => {
