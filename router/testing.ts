@@ -293,7 +293,7 @@ export async function eventually(
   condition: () => boolean,
   what: string,
 ): Promise<void> {
-  const by = performance.now() + 5000;
+  const by = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > by) throw new Error(`Never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

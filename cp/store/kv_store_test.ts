@@ -377,7 +377,7 @@ Deno.test("KvStore says that the database fails, and goes on when it works again
         return operation;
       },
     },
-    timeoutMs: 20,
+    timeoutMs: 2_000,
   });
   await store.collectGarbage();
   await store.commit(assign("acme", "a"), NOBODY);
@@ -397,7 +397,7 @@ Deno.test("KvStore says that the database fails, and goes on when it works again
   failing = "hang";
   await assert.rejects(store.head(), (error) => {
     assert.ok(error instanceof StoreUnavailable);
-    assert.match(error.message, /no answer within 20 ms/);
+    assert.match(error.message, /no answer within 2000 ms/);
     return true;
   });
   failing = "no";
@@ -427,7 +427,7 @@ Deno.test("KvStore says that it cannot tell whether an edit was made", async () 
         return operation;
       },
     },
-    timeoutMs: 20,
+    timeoutMs: 2_000,
   });
   await store.collectGarbage();
   await store.commit(assign("acme", "a"), NOBODY);
@@ -436,7 +436,7 @@ Deno.test("KvStore says that it cannot tell whether an edit was made", async () 
     store.commit(assign("acme", "b"), NOBODY),
     (error) => {
       assert.ok(error instanceof CommitInDoubt);
-      assert.match(error.message, /no answer within 20 ms/);
+      assert.match(error.message, /no answer within 2000 ms/);
       return true;
     },
   );

@@ -30,7 +30,7 @@ Deno.test("Listener answers 408 to a head that does not end", async () => {
 Deno.test("Listener closes a connection that says nothing, without a word", async () => {
   await using endpoint = new AnsweringEndpoint();
   await using router = new TestRouter(urlOf(endpoint), {
-    listen: { keepAliveTimeout: 30 },
+    listen: { keepAliveTimeout: 1000 },
   });
   await using silent = await router.connect();
   equal(await silent.rest(), "");
@@ -281,7 +281,7 @@ Deno.test("Listener.listenTls() serves encrypted connections", async () => {
     app: router.app,
     traffic: router.traffic,
     maxConnections: 10,
-    headerTimeout: 50,
+    headerTimeout: 2000,
     keepAliveTimeout: 1000,
     idleTimeout: 1000,
     sweepInterval: 10,

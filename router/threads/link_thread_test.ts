@@ -108,7 +108,7 @@ async function reported(
   what: string,
 ): Promise<LinkReport> {
   let report = await link.report();
-  for (const by = performance.now() + 5000; !condition(report);) {
+  for (const by = performance.now() + 20_000; !condition(report);) {
     if (performance.now() > by) throw new Error(`Never happened: ${what}`);
     report = await link.report();
   }

@@ -241,6 +241,11 @@ operator(
   async (all, page) => {
     await page.getByRole("link", { name: "Customers" }).click();
     await page.getByRole("button", { name: "acme" }).click();
+    // Ten seconds may be over before a slow browser has shown them and let go.
+    await page.route(
+      "**/v1/customers/acme/hold",
+      (route) => route.continue({ postData: '{"for":"60s"}' }),
+    );
     await page.getByRole("button", { name: "Hold for 10 s" }).click();
     await see(page, "New requests wait on every router.");
     await page.getByRole("button", { name: "Close" }).click();

@@ -22,7 +22,7 @@ const start = (env: Record<string, string>) =>
 const [subject, small, impatient] = await Promise.all([
   start({}),
   start({ ROUTER_MAX_CONNECTIONS: "2" }),
-  start({ ROUTER_IDLE_TIMEOUT: "400ms", ROUTER_KEEPALIVE_TIMEOUT: "400ms" }),
+  start({ ROUTER_IDLE_TIMEOUT: "2s", ROUTER_KEEPALIVE_TIMEOUT: "2s" }),
 ]);
 endAfterwards(cell, subject, small, impatient);
 

@@ -320,9 +320,9 @@ async function givenBack(
 }
 
 const IMPATIENT = {
-  ROUTER_HEADER_TIMEOUT: "500ms",
-  ROUTER_IDLE_TIMEOUT: "500ms",
-  ROUTER_KEEPALIVE_TIMEOUT: "500ms",
+  ROUTER_HEADER_TIMEOUT: "2s",
+  ROUTER_IDLE_TIMEOUT: "2s",
+  ROUTER_KEEPALIVE_TIMEOUT: "2s",
 };
 
 for (const [listener, alpn] of [["data", "http/1.1"], ["h2", "h2"]] as const) {

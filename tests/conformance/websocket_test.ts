@@ -481,7 +481,7 @@ Deno.test("a tunnel outlives a change of config on the endpoint it began with, a
   await using router = await Router.start("tunnels", {
     folder: folder.path,
     cpUrl: cp.connectUrl,
-    env: { ROUTER_DRAIN_TIMEOUT: "1s" },
+    env: { ROUTER_DRAIN_TIMEOUT: "4s" },
   });
   await router.serves(1);
   const front = new WireFront(new URL(router.url));

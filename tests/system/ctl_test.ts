@@ -147,11 +147,11 @@ command(
     equal(first.code, 1);
     match(first.out, /2 of 3 routers serve version 2/);
     match(first.out, /edge rejected it: full/);
-    const late = await call("move acme --to one --wait --timeout 200ms");
+    const late = await call("move acme --to one --wait --timeout 4s");
     equal(late.code, 3);
     match(late.out, /without an answer yet: edge/);
     const { rollout } = JSON.parse(
-      (await call("--json move acme --to two --wait --timeout 200ms")).out,
+      (await call("--json move acme --to two --wait --timeout 4s")).out,
     );
     deepEqual(rollout.pending, ["edge"]);
     // Who does not want to wait is told what that means.
@@ -309,13 +309,16 @@ command(
       text += (await told.read()).value;
     }
     match(text, /version 2 is committed by ada/);
-    for (const child of [people, programs]) child.kill("SIGINT");
-    await told.cancel();
-    equal((await people.status).code, 0);
-    await people.stderr.cancel();
-    const { stdout } = await programs.output();
-    const first = new TextDecoder().decode(stdout).split("\n")[0]!;
+    const objects = programs.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+    const first = (await objects.read()).value!.split("\n")[0]!;
     equal(JSON.parse(first).version, 1);
+    for (const child of [people, programs]) child.kill("SIGINT");
+    for (const reader of [told, objects]) await reader.cancel();
+    for (const child of [people, programs]) {
+      equal((await child.status).code, 0);
+      await child.stderr.cancel();
+    }
   },
 );
 
@@ -383,8 +386,15 @@ Deno.test("ctl says what is wrong where there is no control plane, or something 
 command(
   "ctl is completed by bash, with the placements there are",
   async (all, call) => {
-    match(await done(call, "complete -- move --to t"), /^two\t/m);
-    match(await done(call, "complete -- placement rm "), /^one\t/m);
+    // Where the control plane takes longer than a second, nothing is offered.
+    await until(
+      "two to be offered",
+      async () => /^two\t/m.test(await done(call, "complete -- move --to t")),
+    );
+    await until(
+      "one to be offered",
+      async () => /^one\t/m.test(await done(call, "complete -- placement rm ")),
+    );
     const script = await done(call, "completions bash");
     const { url } = all.controlPlane;
     const { stdout } = await new Deno.Command("bash", {

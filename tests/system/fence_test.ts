@@ -122,7 +122,7 @@ Deno.test("wait=drained tells what still runs when the time is up, and what cann
   await two!.program.kill("SIGKILL");
   const { status, body } = await controlPlane.call(
     "PATCH",
-    "/v1/customers/acme?wait=drained&timeout=300ms",
+    "/v1/customers/acme?wait=drained&timeout=4s",
     { body: { placement: "two" } },
   );
   equal(status, 200);

@@ -46,7 +46,7 @@ Deno.test("a version goes to canaries first, all others stay on the one before, 
   const { controlPlane, routers } = all;
   const { status, body } = await stage(
     all,
-    "canary=id:b&hold=3s&wait=applied&timeout=2s",
+    "canary=id:b&hold=10s&wait=applied",
   );
   deepEqual([status, body.version], [200, 2]);
   deepEqual(body.staged.canaries, ["b"]);
@@ -195,7 +195,7 @@ Deno.test("a canary that fails is found out although the control plane restarts 
   await using all = await Installation.start({ routers: ["a", "b"] });
   const { body } = await all.controlPlane.call(
     "PATCH",
-    "/v1/placements/one?canary=id:a&hold=1s&wait=applied",
+    "/v1/placements/one?canary=id:a&hold=5s&wait=applied",
     { body: { endpoint: NOBODY } },
   );
   await all.controlPlane.program.kill("SIGKILL");

@@ -21,7 +21,7 @@ async function tryMove(
 Deno.test("a version that nobody confirms is taken back, and keeps other edits out until then", async () => {
   await using all = await Installation.start();
   const { controlPlane, router } = all;
-  const by = await tryMove(all, "1500ms");
+  const by = await tryMove(all, "6s");
   ok(Date.parse(by) > Date.now());
   equal((await router.ask("acme")).placement, "two");
   const config = await controlPlane.call("GET", "/v1/config");
@@ -75,7 +75,7 @@ Deno.test("a version that is confirmed stays, and one that is reverted goes at o
 
 Deno.test("a version that nobody confirms is taken back although the control plane restarts in between", async () => {
   await using all = await Installation.start();
-  await tryMove(all, "2s");
+  await tryMove(all, "10s");
   await all.controlPlane.program.kill("SIGKILL");
   await all.controlPlaneAgain();
   equal((await all.move("one")).status, 409);

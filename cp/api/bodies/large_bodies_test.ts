@@ -221,7 +221,7 @@ Deno.test("LargeBodies answers 503 for a thread that dies or hangs, and replaces
     bodies: {
       aboveBytes: 0,
       module: MORTAL,
-      patienceMs: 2000,
+      patienceMs: 5000,
     },
   });
   for (
