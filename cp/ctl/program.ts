@@ -267,7 +267,7 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
       "--fenced",
       "never on both sides: new requests wait until what runs is over and all routers serve the move",
     )
-    .option("--within <time>", "with --fenced: for what runs", "10s")
+    .option("--within <time>", "with --fenced: for what runs (10s)")
     .option("--force", "with --fenced: also without routers that are away")
     .action(does(async (
       context,
@@ -294,7 +294,7 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
           body: {
             ...(from === undefined ? { customers, to } : { from, to }),
             fenced: true,
-            within,
+            ...(within === undefined ? {} : { within }),
             ...(cutStreams === undefined ? {} : { cut_streams: cutStreams }),
             ...(force ? { force } : {}),
           },
@@ -517,7 +517,7 @@ interface MoveOptions {
   readonly from?: string;
   readonly file?: string;
   readonly fenced?: boolean;
-  readonly within: string;
+  readonly within?: string;
   readonly force?: boolean;
 }
 
@@ -534,7 +534,7 @@ function asEdit(command: Command): Command {
     )
     .option(
       "--cut-streams <time>",
-      "with --drained: end event streams and tunnels after it",
+      "with --drained, or a fenced move: end event streams and tunnels after it",
     )
     .option("--timeout <time>", "how long to wait", "10s")
     .option(
@@ -557,7 +557,28 @@ function asEdit(command: Command): Command {
       "--max-errors <share>",
       "with --canary: by how much their share of errors may rise (1%)",
     )
-    .option("--if-version <n>", "only if this version is committed", version);
+    .option("--if-version <n>", "only if this version is committed", version)
+    .hook("preAction", (_, command) => checkNeeded(command.opts()));
+}
+
+/**
+ * Refuses options that change nothing without another one.
+ *
+ * @throws {CommandError} that says which is missing.
+ */
+function checkNeeded(
+  { drained, cutStreams, fenced, within, force }:
+    & EditOptions
+    & Partial<MoveOptions>,
+): void {
+  const missing = cutStreams !== undefined && !drained && !fenced
+    ? "--cut-streams needs --drained, or --fenced of a move"
+    : within !== undefined && !fenced
+    ? "--within needs --fenced: it says how long what runs may take to end"
+    : force && !fenced
+    ? "--force needs --fenced: it goes on without routers that are away"
+    : null;
+  if (missing !== null) throw new CommandError(missing, { code: EXIT.usage });
 }
 
 /** Keeps a version that waits to be confirmed, or takes it back. */
