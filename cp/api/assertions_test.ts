@@ -64,6 +64,14 @@ Deno.test("an edit that breaks an assertion is 422, and names the rule and the c
   assert.equal((await app.store.head()).version, 2);
   const version = await app.store.current();
   assert.match(version!.assertions!, /^[0-9a-f]{64}$/);
+  // Each version tells by which rules it was made.
+  const shown = await app.call("GET", "/v1/versions/2");
+  assert.equal(shown.body.assertions, `sha256:${version!.assertions}`);
+  const versions = await app.call("GET", "/v1/versions");
+  assert.deepEqual(
+    versions.body.versions.map(({ assertions }) => assertions),
+    [shown.body.assertions, null],
+  );
 });
 
 Deno.test("assertions have to hold for what is committed, and be right themselves", async () => {
