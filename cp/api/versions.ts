@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { logger } from "../../shared/log.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import { revert } from "../hub/reverter.ts";
 import { OnTrial, type VersionStore } from "../store/store.ts";
@@ -12,6 +13,8 @@ import type { LargeAnswers } from "./large_answers.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { DIFF, VERSION, VERSION_INFO, VERSION_ROLLOUT } from "./schemas.ts";
+
+const log = logger("api");
 
 const PATH = "/v1/versions/{n}";
 
@@ -146,15 +149,22 @@ export function addVersionCalls(
     method: "post",
     path: `${PATH}/confirm`,
     summary: "Keeps a version that waits to be confirmed",
+    description: "Who does so is logged.",
     params: NUMBER,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: {
       200: { description: "It stays.", schema: CONFIRMED },
     },
     problems: [409, 503],
-  }, async ({ params: { n } }) => {
+  }, async ({ params: { n }, c }) => {
+    const { author } = readAttribution(c);
     const { version, epoch } = await store.confirm(n);
+    log.info("a version was confirmed by somebody: it stays", {
+      version: n,
+      author,
+    });
     await fleet.refresh();
     return answer({ version, epoch });
   });
@@ -183,6 +193,11 @@ export function addVersionCalls(
     const { version } = await revert(store, trial, {
       author,
       message: message ?? `Took version ${n} back`,
+    });
+    log.info("a version was taken back by somebody: what was before returns", {
+      version: n,
+      by: version.version,
+      author,
     });
     await fleet.refresh();
     return answer({ version: version.version, epoch: version.epoch });

@@ -338,19 +338,24 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     new Argument("<version>").argParser(version),
   )
     .description("keeps a version that waits to be confirmed")
+    .option("--author <name>", "who; for the log")
     .action(
-      does((context, version: number) =>
-        decide(context, version, { keep: true })
+      does((context, version: number, options: { author?: string }) =>
+        decide(context, version, { keep: true, ...options })
       ),
     );
   program.command("revert").addArgument(
     new Argument("<version>").argParser(version),
   )
     .description("takes a version that waits to be confirmed back, at once")
+    .option("--author <name>", "who; kept with the version")
+    .option("-m, --message <text>", "why; kept with the version")
     .action(
-      does((context, version: number) =>
-        decide(context, version, { keep: false })
-      ),
+      does((
+        context,
+        version: number,
+        options: { author?: string; message?: string },
+      ) => decide(context, version, { keep: false, ...options })),
     );
   program.command("promote").addArgument(
     new Argument("<version>").argParser(version),
@@ -397,9 +402,14 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     .action(does(getAssertions));
   assertions.command("set").argument("<file>")
     .description("replaces them by those of a JSON file; - is standard input")
+    .option("--author <name>", "who; for the log")
     .action(
-      does(async (context, name: string) =>
-        setAssertions(context, { name, text: await around.read(name) })
+      does(async (context, name: string, options: { author?: string }) =>
+        setAssertions(context, {
+          name,
+          text: await around.read(name),
+          ...options,
+        })
       ),
     );
   const placement = program.command("placement")
@@ -585,11 +595,21 @@ function checkNeeded(
 async function decide(
   { client, terminal, json }: Context,
   version: number,
-  { keep }: { keep: boolean },
+  { keep, author, message }: {
+    keep: boolean;
+    author?: string;
+    message?: string;
+  },
 ): Promise<ExitCode> {
   const answer = await client.call<{ version: number }>(
     path`/v1/versions/${version}/${keep ? "confirm" : "revert"}`,
-    { method: "POST" },
+    {
+      method: "POST",
+      headers: {
+        "x-signalbox-author": author,
+        "x-signalbox-message": message,
+      },
+    },
   );
   if (json) terminal.out(JSON.stringify(answer, null, 2));
   else {

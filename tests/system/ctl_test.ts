@@ -536,13 +536,21 @@ command(
         "m",
       ),
     );
-    match(await done(call, `confirm ${version}`), /stays\./);
+    match(await done(call, `confirm ${version} --author ann`), /stays\./);
+    await all.controlPlane.program.line(
+      "a version was confirmed by somebody: it stays",
+      { author: "ann" },
+    );
     ok(!/waits to be confirmed/.test(await done(call, "status")));
     await done(call, "move acme --to two --confirm-within 60s");
     match(
-      await done(call, `revert ${Number(version) + 1}`),
+      await done(
+        call,
+        `revert ${Number(version) + 1} --author ann --message unsure`,
+      ),
       /is taken back, by version/,
     );
+    match(await done(call, "history --limit 1"), / ann +unsure$/m);
     const { body } = await all.controlPlane.call("GET", "/v1/customers/acme");
     equal(body.placement, "one");
   },
@@ -553,10 +561,14 @@ command(
   async (all, call) => {
     deepEqual(JSON.parse(await done(call, "assertions get")), { rules: [] });
     const set = (body: unknown) =>
-      call("assertions set -", { input: JSON.stringify(body) });
+      call("assertions set - --author ann", { input: JSON.stringify(body) });
     const rules = [{ name: "pinned", customers: "acme", placements: "one" }];
     const taken = await set({ rules });
     equal(taken.code, 0, taken.err);
+    await all.controlPlane.program.line(
+      "the rules for every version were set by somebody",
+      { author: "ann", rules: 1 },
+    );
     match(taken.out, /^1 rule holds for every version from now on\.$/m);
     deepEqual(JSON.parse(await done(call, "assertions get")), { rules });
     const refused = await call("move acme --to two");
