@@ -160,7 +160,7 @@ export function addVersionCalls(
     problems: [409, 503],
   }, async ({ params: { n }, c }) => {
     const { author } = readAttribution(c);
-    const { version, epoch } = await store.confirm(n);
+    const { version, epoch } = await ofWaiting(n, () => store.confirm(n));
     log.info("a version was confirmed by somebody: it stays", {
       version: n,
       author,
@@ -186,13 +186,15 @@ export function addVersionCalls(
     problems: [409, 503],
   }, async ({ params: { n }, c }) => {
     const { author, message } = readAttribution(c);
-    const { trial } = await store.head();
-    if (trial?.version !== n) {
-      throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
-    }
-    const { version } = await revert(store, trial, {
-      author,
-      message: message ?? `Took version ${n} back`,
+    const { version } = await ofWaiting(n, async () => {
+      const { trial } = await store.head();
+      if (trial?.version !== n) {
+        throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
+      }
+      return await revert(store, trial, {
+        author,
+        message: message ?? `Took version ${n} back`,
+      });
     });
     log.info("a version was taken back by somebody: what was before returns", {
       version: n,
@@ -214,4 +216,35 @@ export function addVersionCalls(
     const { config } = await kept.queue.run(() => kept.get(n));
     return { edit: () => config, message: `Restored version ${n}` };
   });
+
+  /**
+   * Does to a version what can be done while it waits to be confirmed.
+   *
+   * @throws {OnTrial} if it does not wait; says which version has taken it back, if one has.
+   */
+  async function ofWaiting<T>(n: number, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof OnTrial) || !await isUndone(store, n)) throw error;
+      throw new OnTrial(
+        `${error.message}; what was before version ${n} is committed again, as version ${
+          n + 1
+        }`,
+        error.trial,
+      );
+    }
+  }
+}
+
+/**
+ * Whether the version after `n` has the contents of the one before it: while `n` waits to be confirmed nothing is
+ * committed but what takes it back.
+ */
+async function isUndone(store: VersionStore, n: number): Promise<boolean> {
+  const [before, after] = await Promise.all([
+    store.digestOf(n - 1),
+    store.digestOf(n + 1),
+  ]);
+  return after !== null && before?.digest === after.digest;
 }
