@@ -14,11 +14,14 @@ const MAX_RULES = 100;
 const NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const COUNT = `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
 
-/** A name, or how it begins: `eu-*`. */
+/**
+ * A name, or how it begins: `eu-*`. A `*` before the end is refused: whoever writes `*-eu` means more than the one name,
+ * and nothing would be held to the rule. So a customer with a `*` in its name is matched only by how it begins.
+ */
 function pattern() {
   return z.string().regex(
-    /^[\x21-\x7e]{1,256}$/,
-    "must be 1 to 256 visible characters, of which a * at the end stands for any",
+    /^(?=.{1,256}$)[\x21-\x29\x2b-\x7e]*\*?$/,
+    "must be 1 to 256 visible characters, with a * only at the end, where it stands for any",
   );
 }
 

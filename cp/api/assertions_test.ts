@@ -89,6 +89,13 @@ Deno.test("assertions have to hold for what is committed, and be right themselve
       [{ name: "x", placements: "a" }],
       [{ name: "x", placements: "a", customers: "b", max_customers: 1 }],
       [{ name: "x", placements: "a b", customers: "b" }],
+      [{ name: "x", placements: "", customers: "b" }],
+      [{ name: "x", placements: "a", customers: "b".repeat(257) }],
+      // A star stands at the end only.
+      [{ name: "x", placements: "*-eu", customers: "b" }],
+      [{ name: "x", placements: "e*u", max_customers: 1 }],
+      [{ name: "x", placements: "a", customers: "*eu" }],
+      [{ name: "x", placements: "a", customers: "eu-**" }],
       [RULES[0], RULES[0]],
       "no list",
     ]
@@ -99,6 +106,17 @@ Deno.test("assertions have to hold for what is committed, and be right themselve
     assert.equal(status, 422, JSON.stringify(rules));
   }
   assert.equal((await app.store.head()).assertions, null);
+  const star = await app.call("PUT", "/v1/assertions", {
+    body: { rules: [{ name: "x", customers: "*eu", placements: "eu" }] },
+  });
+  assert.match(
+    star.body.detail,
+    /rules\.0\.customers must be .*, with a \* only at the end, .*; "\*eu" is not\.$/,
+  );
+  const all = await app.call("PUT", "/v1/assertions", {
+    body: { rules: [{ name: "x", customers: "*", placements: "*" }] },
+  });
+  assert.equal(all.status, 200);
   // Without any, all is as it was.
   await app.call("PUT", "/v1/assertions", { body: { rules: [] } });
   assert.equal((await app.store.head()).assertions, null);
