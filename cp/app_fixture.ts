@@ -232,6 +232,7 @@ export interface AnswerBody {
   readonly dry_run: boolean;
   readonly epoch: string;
   readonly digest: string;
+  readonly assertions: string | null;
   readonly author: string | null;
   readonly message: string | null;
   readonly summary: DiffSummary;
@@ -258,7 +259,10 @@ export interface AnswerBody {
   readonly customers:
     & readonly { customer: string; placement: string; since?: number | null }[]
     & DiffPage["customers"];
-  readonly versions: readonly { version: number }[];
+  readonly versions: readonly {
+    version: number;
+    assertions: string | null;
+  }[];
   readonly next_cursor: string | null;
   readonly routers: readonly RouterView[];
   readonly others: readonly RouterView[];

@@ -646,6 +646,49 @@ Deno.test("what is logged says who did what", async () => {
   );
 });
 
+Deno.test("it is logged who confirms a version, takes one back, and sets the rules", async () => {
+  await using app = await seeded();
+  const headers = { "x-signalbox-author": "ann" };
+  const attempt = (placement: string) =>
+    app.call("PUT", "/v1/customers/acme?confirm_within=60s", {
+      body: { placement },
+    });
+  await attempt("tier2");
+  const lines = await logged(async () => {
+    await app.call("POST", "/v1/versions/2/confirm", { headers });
+    await attempt("tier1");
+    await app.call("POST", "/v1/versions/3/revert", { headers });
+    const { status } = await app.call("PUT", "/v1/assertions", {
+      body: { rules: [{ name: "any", customers: "*", placements: "*" }] },
+      headers,
+    });
+    assert.equal(status, 200);
+  });
+  const said = lines.filter(({ author }) => author === "ann").map((line) => [
+    line["message"],
+    line["version"],
+    line["by"],
+    line["rules"],
+  ]);
+  assert.deepEqual(said, [
+    ["a version was confirmed by somebody: it stays", 2, undefined, undefined],
+    [
+      "a version was taken back by somebody: what was before returns",
+      3,
+      4,
+      undefined,
+    ],
+    ["the rules for every version were set by somebody", 4, undefined, 1],
+  ]);
+  // Nobody sets rules under a name that cannot be one.
+  const { status } = await app.call("PUT", "/v1/assertions", {
+    body: { rules: [] },
+    headers: { "x-signalbox-author": "a".repeat(300) },
+  });
+  assert.equal(status, 400);
+  assert.notEqual((await app.store.head()).assertions, null);
+});
+
 Deno.test("a read that fails is logged", async () => {
   await using inner = await seeded();
   const store = new Proxy(inner.store, {

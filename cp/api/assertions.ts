@@ -8,24 +8,31 @@ import {
 import type { Bucket } from "../../shared/customers.ts";
 import { pointer, show } from "../../shared/json.ts";
 import { inTurns, Turns } from "../store/turns.ts";
-import { placementName } from "./check.ts";
 
 const MAX_RULES = 100;
 
-/** A name, or how it begins: `eu-*`. */
+const NAME = /^[A-Za-z0-9._-]{1,128}$/;
+const COUNT = `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+
+/**
+ * A name, or how it begins: `eu-*`. A `*` before the end is refused: whoever writes `*-eu` means more than the one name,
+ * and nothing would be held to the rule. So a customer with a `*` in its name is matched only by how it begins.
+ */
 function pattern() {
   return z.string().regex(
-    /^[\x21-\x7e]{1,256}$/,
-    "must be 1 to 256 visible characters, of which a * at the end stands for any",
+    /^(?=.{1,256}$)[\x21-\x29\x2b-\x7e]*\*?$/,
+    "must be 1 to 256 visible characters, with a * only at the end, where it stands for any",
   );
 }
 
 /** One rule: where alone customers may be, or how many a placement may have. */
 export const RULE = z.strictObject({
-  name: placementName().openapi({
-    description: "What errors call it.",
-    example: "eu-stays",
-  }),
+  name: z.string().regex(NAME, "must be 1 to 128 of A-Z a-z 0-9 . _ -").openapi(
+    {
+      description: "What errors call it.",
+      example: "eu-stays",
+    },
+  ),
   customers: pattern().optional().openapi({
     description: "Customers, by name or by how they begin.",
     example: "eu-*",
@@ -35,7 +42,7 @@ export const RULE = z.strictObject({
       "With customers: where alone they may be. With max_customers: which placements it is about.",
     example: "eu-*",
   }),
-  max_customers: z.int().min(0).optional().openapi({
+  max_customers: z.int(COUNT).min(0, COUNT).optional().openapi({
     description: "How many customers each of these placements may have.",
   }),
 }).superRefine(({ name, customers, max_customers }, context) => {
@@ -50,7 +57,10 @@ export const RULE = z.strictObject({
 
 /** Rules that every version has to satisfy. */
 export const ASSERTIONS = z.strictObject({
-  rules: z.array(RULE).max(MAX_RULES, `must be at most ${MAX_RULES} rules`),
+  rules: z.array(RULE).max(
+    MAX_RULES,
+    `There may be at most ${MAX_RULES} rules.`,
+  ),
 }).superRefine(({ rules }, context) => {
   const names = new Set<string>();
   for (const [index, { name }] of rules.entries()) {

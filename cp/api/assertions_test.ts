@@ -64,6 +64,14 @@ Deno.test("an edit that breaks an assertion is 422, and names the rule and the c
   assert.equal((await app.store.head()).version, 2);
   const version = await app.store.current();
   assert.match(version!.assertions!, /^[0-9a-f]{64}$/);
+  // Each version tells by which rules it was made.
+  const shown = await app.call("GET", "/v1/versions/2");
+  assert.equal(shown.body.assertions, `sha256:${version!.assertions}`);
+  const versions = await app.call("GET", "/v1/versions");
+  assert.deepEqual(
+    versions.body.versions.map(({ assertions }) => assertions),
+    [shown.body.assertions, null],
+  );
 });
 
 Deno.test("assertions have to hold for what is committed, and be right themselves", async () => {
@@ -81,6 +89,13 @@ Deno.test("assertions have to hold for what is committed, and be right themselve
       [{ name: "x", placements: "a" }],
       [{ name: "x", placements: "a", customers: "b", max_customers: 1 }],
       [{ name: "x", placements: "a b", customers: "b" }],
+      [{ name: "x", placements: "", customers: "b" }],
+      [{ name: "x", placements: "a", customers: "b".repeat(257) }],
+      // A star stands at the end only.
+      [{ name: "x", placements: "*-eu", customers: "b" }],
+      [{ name: "x", placements: "e*u", max_customers: 1 }],
+      [{ name: "x", placements: "a", customers: "*eu" }],
+      [{ name: "x", placements: "a", customers: "eu-**" }],
       [RULES[0], RULES[0]],
       "no list",
     ]
@@ -91,6 +106,17 @@ Deno.test("assertions have to hold for what is committed, and be right themselve
     assert.equal(status, 422, JSON.stringify(rules));
   }
   assert.equal((await app.store.head()).assertions, null);
+  const star = await app.call("PUT", "/v1/assertions", {
+    body: { rules: [{ name: "x", customers: "*eu", placements: "eu" }] },
+  });
+  assert.match(
+    star.body.detail,
+    /rules\.0\.customers must be .*, with a \* only at the end, .*; "\*eu" is not\.$/,
+  );
+  const all = await app.call("PUT", "/v1/assertions", {
+    body: { rules: [{ name: "x", customers: "*", placements: "*" }] },
+  });
+  assert.equal(all.status, 200);
   // Without any, all is as it was.
   await app.call("PUT", "/v1/assertions", { body: { rules: [] } });
   assert.equal((await app.store.head()).assertions, null);

@@ -191,6 +191,76 @@ const BAD_BODIES: readonly (readonly [
     422,
     /"x"/,
   ],
+  [
+    "a time without its unit",
+    "POST",
+    "/v1/customers/acme/hold",
+    { body: '{"for":"5"}' },
+    422,
+    /"The body is invalid: The field for must be a span of time .*; "5" is not\."/,
+  ],
+  [
+    "no time",
+    "POST",
+    "/v1/customers/acme/hold",
+    { body: '{"for":"5s","cut_streams":""}' },
+    422,
+    /The field cut_streams must be a span of time .*; "" is not\./,
+  ],
+  [
+    "a time of 0",
+    "POST",
+    "/v1/moves",
+    {
+      body: '{"customers":["acme"],"to":"tier2","fenced":true,"within":"0s"}',
+    },
+    422,
+    /The field within must be a span of time .*; "0s" is not\./,
+  ],
+  [
+    "a rule without a name",
+    "PUT",
+    "/v1/assertions",
+    { body: '{"rules":[{"name":"","customers":"a","placements":"b"}]}' },
+    422,
+    /The field rules\.0\.name must be 1 to 128 of .*; "" is not\./,
+  ],
+  [
+    "a count that is not whole",
+    "PUT",
+    "/v1/assertions",
+    { body: '{"rules":[{"name":"a","placements":"b","max_customers":1.5}]}' },
+    422,
+    /max_customers must be a whole number, not 1\.5\./,
+  ],
+  [
+    "a count below 0",
+    "PUT",
+    "/v1/assertions",
+    { body: '{"rules":[{"name":"a","placements":"b","max_customers":-1}]}' },
+    422,
+    /max_customers must be a whole number from 0 to [0-9]+; -1 is not\./,
+  ],
+  [
+    "an unknown field of a rule",
+    "PUT",
+    "/v1/assertions",
+    { body: '{"rules":[{"name":"a","placements":"b","most":1}]}' },
+    422,
+    /"most" is not a field here; the fields are name, customers, placements/,
+  ],
+  [
+    "too many rules",
+    "PUT",
+    "/v1/assertions",
+    {
+      body: JSON.stringify({
+        rules: Array(101).fill({ name: "a", customers: "b", placements: "c" }),
+      }),
+    },
+    422,
+    /There may be at most 100 rules\./,
+  ],
 ];
 
 for (const [what, method, path, options, status, named] of BAD_BODIES) {

@@ -119,14 +119,18 @@ function addIssue(
   if (issue.code === "unrecognized_keys") {
     for (const key of issue.keys) {
       if (key === "__proto__") continue;
-      problems.add(pointer(at, key), unknownField(key, given.schema));
+      problems.add(
+        pointer(at, key),
+        unknownField(key, schemaAt(given.schema, issue.path)),
+      );
     }
     return;
   }
   const name = issue.path.length === 0
     ? "The body"
     : `The field ${issue.path.map(String).join(".")}`;
-  const detail = issue.code === "custom"
+  const detail = issue.message.endsWith(".")
+    // A rule that is a whole sentence names its value itself.
     ? issue.message
     : found === undefined
     ? `${name} is missing.`
@@ -134,7 +138,7 @@ function addIssue(
     ? `${name} must be ${EXPECTED[issue.expected] ?? issue.expected}, not ${
       show(found)
     }.`
-    : `${name} is ${show(found)}: ${issue.message}.`;
+    : `${name} ${issue.message}; ${show(found)} is not.`;
   problems.add(at, detail);
 }
 
@@ -143,10 +147,24 @@ const EXPECTED: Readonly<Record<string, string>> = {
   object: "an object",
   array: "a list",
   number: "a number",
+  int: "a whole number",
   boolean: "true or false",
 };
 
-function unknownField(key: string, schema: z.ZodType): string {
+/** The schema of what stands at a path. */
+function schemaAt(
+  schema: z.core.$ZodType,
+  path: readonly PropertyKey[],
+): z.core.$ZodType {
+  let at = schema;
+  for (const part of path) {
+    if (at instanceof z.ZodArray) at = at.element;
+    else if (at instanceof z.ZodObject) at = at.shape[String(part)] ?? at;
+  }
+  return at;
+}
+
+function unknownField(key: string, schema: z.core.$ZodType): string {
   const fields = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   return fields.length === 0
     ? `${show(key)} is not a field here; this call takes none.`

@@ -1,9 +1,13 @@
 import { z } from "@hono/zod-openapi";
 import type { Config } from "../../shared/config.ts";
+import { logger } from "../../shared/log.ts";
 import type { Head, VersionStore } from "../store/store.ts";
 import { ASSERTIONS, Assertions, type Rule } from "./assertions.ts";
+import { ATTRIBUTION_HEADERS, readAttribution } from "./edit_options.ts";
 import { invalid, ProblemError } from "./problem.ts";
 import { answer, json, type Routes } from "./route.ts";
+
+const log = logger("api");
 
 /** The rules that the store says all versions have to satisfy. */
 export class CommittedAssertions {
@@ -26,14 +30,14 @@ export class CommittedAssertions {
   }
 
   /**
-   * Sets them, once the committed version satisfies them; none at all if there are none.
+   * Sets them, once the committed version satisfies them; none at all if there are none. Answers the head that has them.
    *
    * @throws {ProblemError} `invalid` if it does not, `too-large` if they cannot be kept.
    */
-  async set(rules: readonly Rule[]): Promise<void> {
+  async set(rules: readonly Rule[]): Promise<Head> {
     const next = new Assertions(rules);
     try {
-      await this.#store.setAssertions(
+      return await this.#store.setAssertions(
         rules.length === 0 ? null : JSON.stringify(rules),
         async (current) => {
           if (current === null) return;
@@ -92,13 +96,20 @@ export function addAssertionCalls(
     path: "/v1/assertions",
     summary: "Replaces the rules that every version has to satisfy",
     description:
-      "An edit that breaks one is 422 and names the rule and the customers. The committed version has to satisfy them as well. Customers that are not assigned are not looked at, unless a rule names one of them whole.",
+      "An edit that breaks one is 422 and names the rule and the customers. The committed version has to satisfy them as well. Customers that are not assigned are not looked at, unless a rule names one of them whole. Who sets them is logged.",
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: json(ASSERTIONS),
     answers: { 200: { description: "They hold.", schema: ASSERTIONS } },
     problems: [503],
-  }, async ({ body: { rules } }) => {
-    await assertions.set(rules);
+  }, async ({ body: { rules }, c }) => {
+    const { author } = readAttribution(c);
+    const { version } = await assertions.set(rules);
+    log.info("the rules for every version were set by somebody", {
+      version,
+      rules: rules.length,
+      author,
+    });
     return answer({ rules });
   });
 }

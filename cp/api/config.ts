@@ -13,7 +13,12 @@ import type { Edits } from "./edit.ts";
 import { asciiJson, type LargeAnswers } from "./large_answers.ts";
 import { emptyStore } from "./problem.ts";
 import type { Routes } from "./route.ts";
-import { CONFIG, CURRENT, type ROLLOUT_UNDER_WAY } from "./schemas.ts";
+import {
+  CONFIG,
+  CURRENT,
+  type ROLLOUT_UNDER_WAY,
+  type VERSION_INFO,
+} from "./schemas.ts";
 
 /** The types a merge patch may have; it is what plain JSON means. */
 export const MERGE_PATCH_TYPES = [MERGE_PATCH, "application/json"];
@@ -117,16 +122,9 @@ export function rolloutUnderWay(
 }
 
 /** What is known of a version, as the API shows it. */
-export function versionInfo(version: VersionInfo): {
-  version: number;
-  epoch: string;
-  digest: string;
-  created_at: string;
-  author: string | null;
-  message: string | null;
-  customers: number;
-  placements: number;
-} {
+export function versionInfo(
+  { assertions, ...version }: VersionInfo,
+): z.input<typeof VERSION_INFO> {
   return {
     version: version.version,
     epoch: version.epoch,
@@ -136,6 +134,7 @@ export function versionInfo(version: VersionInfo): {
     message: version.message,
     customers: version.customers,
     placements: version.placements,
+    assertions: assertions === undefined ? null : `sha256:${assertions}`,
   };
 }
 

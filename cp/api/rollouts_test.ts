@@ -22,12 +22,13 @@ Deno.test("a takeover takes no canary and no confirm_within, for it is taken bac
   equal((await app.store.head()).version, 1);
 });
 
-Deno.test("who promotes, aborts, reverts or holds is held to the same rules as who edits", async () => {
+Deno.test("who promotes, aborts, confirms, reverts or holds is held to the same rules as who edits", async () => {
   await using app = await seeded();
   for (
     const path of [
       "/v1/rollouts/1/promote",
       "/v1/rollouts/1/abort",
+      "/v1/versions/1/confirm",
       "/v1/versions/1/revert",
       "/v1/customers/acme/hold",
     ]

@@ -29,6 +29,10 @@ export const VERSION_INFO = z.strictObject({
   message: z.string().nullable(),
   customers: z.int().openapi({ description: "How many are assigned." }),
   placements: z.int(),
+  assertions: digest().nullable().openapi({
+    description:
+      "The digest of the rules that held when it was made; null where there were none.",
+  }),
 }).openapi("VersionInfo");
 
 /** Not derived from VERSION_INFO: `version` and `config` name two things in one answer. */

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { configBefore, fenceClaim } from "./fence_claim.ts";
+import { logger } from "../../shared/log.ts";
 import type { Fleet } from "../hub/fleet.ts";
 import { revert } from "../hub/reverter.ts";
 import { OnTrial, type VersionStore } from "../store/store.ts";
@@ -8,11 +8,14 @@ import { rolloutUnderWay, versionAnswer, versionInfo } from "./config.ts";
 import { ConfigDiff } from "./config_diff.ts";
 import { diffPage } from "./diff_page.ts";
 import type { Edits } from "./edit.ts";
+import { configBefore, fenceClaim } from "./fence_claim.ts";
 import type { KeptVersions } from "./kept_versions.ts";
 import type { LargeAnswers } from "./large_answers.ts";
 import { decodeCursor, encodeCursor, NEXT_CURSOR, PAGING } from "./paging.ts";
 import { answer, NO_BODY, type Routes } from "./route.ts";
 import { DIFF, VERSION, VERSION_INFO, VERSION_ROLLOUT } from "./schemas.ts";
+
+const log = logger("api");
 
 const PATH = "/v1/versions/{n}";
 
@@ -152,15 +155,22 @@ export function addVersionCalls(
     method: "post",
     path: `${PATH}/confirm`,
     summary: "Keeps a version that waits to be confirmed",
+    description: "Who does so is logged.",
     params: NUMBER,
     query: z.strictObject({}),
+    headers: ATTRIBUTION_HEADERS,
     body: NO_BODY,
     answers: {
       200: { description: "It stays.", schema: CONFIRMED },
     },
     problems: [409, 503],
-  }, async ({ params: { n } }) => {
-    const { version, epoch } = await store.confirm(n);
+  }, async ({ params: { n }, c }) => {
+    const { author } = readAttribution(c);
+    const { version, epoch } = await ofWaiting(n, () => store.confirm(n));
+    log.info("a version was confirmed by somebody: it stays", {
+      version: n,
+      author,
+    });
     await fleet.refresh();
     return answer({ version, epoch });
   });
@@ -182,13 +192,20 @@ export function addVersionCalls(
     problems: [409, 503],
   }, async ({ params: { n }, c }) => {
     const { author, message } = readAttribution(c);
-    const { trial } = await store.head();
-    if (trial?.version !== n) {
-      throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
-    }
-    const { version } = await revert(store, trial, {
+    const { version } = await ofWaiting(n, async () => {
+      const { trial } = await store.head();
+      if (trial?.version !== n) {
+        throw new OnTrial(`Version ${n} does not wait to be confirmed`, trial);
+      }
+      return await revert(store, trial, {
+        author,
+        message: message ?? `Took version ${n} back`,
+      });
+    });
+    log.info("a version was taken back by somebody: what was before returns", {
+      version: n,
+      by: version.version,
       author,
-      message: message ?? `Took version ${n} back`,
     });
     await fleet.refresh();
     return answer({ version: version.version, epoch: version.epoch });
@@ -205,4 +222,35 @@ export function addVersionCalls(
     const { config } = await kept.queue.run(() => kept.get(n));
     return { edit: () => config, message: `Restored version ${n}` };
   });
+
+  /**
+   * Does to a version what can be done while it waits to be confirmed.
+   *
+   * @throws {OnTrial} if it does not wait; says which version has taken it back, if one has.
+   */
+  async function ofWaiting<T>(n: number, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof OnTrial) || !await isUndone(store, n)) throw error;
+      throw new OnTrial(
+        `${error.message}; what was before version ${n} is committed again, as version ${
+          n + 1
+        }`,
+        error.trial,
+      );
+    }
+  }
+}
+
+/**
+ * Whether the version after `n` has the contents of the one before it: while `n` waits to be confirmed nothing is
+ * committed but what takes it back.
+ */
+async function isUndone(store: VersionStore, n: number): Promise<boolean> {
+  const [before, after] = await Promise.all([
+    store.digestOf(n - 1),
+    store.digestOf(n + 1),
+  ]);
+  return after !== null && before?.digest === after.digest;
 }

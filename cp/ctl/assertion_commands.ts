@@ -21,7 +21,7 @@ export async function getAssertions(
  */
 export async function setAssertions(
   { client, terminal }: Context,
-  { name, text }: { name: string; text: string },
+  { name, text, author }: { name: string; text: string; author?: string },
 ): Promise<ExitCode> {
   let body: unknown;
   try {
@@ -34,6 +34,7 @@ export async function setAssertions(
   const { rules } = await client.call<{ rules: unknown[] }>(PATH, {
     method: "PUT",
     body,
+    headers: { "x-signalbox-author": author },
   });
   terminal.out(
     `${counted(rules.length, "rule")} ${

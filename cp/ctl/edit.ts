@@ -93,14 +93,16 @@ export async function sendEdit(
   return answer;
 }
 
-/** Sends an edit, tells what came of it, and answers what to end with. */
+/**
+ * Sends an edit, tells what came of it, and answers what to end with; `force`: a fenced move need not be proven.
+ */
 export async function edit(
   context: Context,
   call: EditCall,
-  options: EditOptions,
+  options: EditOptions & { readonly force?: boolean },
 ): Promise<ExitCode> {
   try {
-    return tellEdit(context, await sendEdit(context, call, options));
+    return tellEdit(context, await sendEdit(context, call, options), options);
   } catch (error) {
     const confirm = error instanceof ApiError ? error.body.confirm : undefined;
     if (confirm === undefined) throw error;
@@ -114,16 +116,18 @@ export async function edit(
     return tellEdit(
       context,
       await sendEdit(context, call, { ...options, confirm }),
+      options,
     );
   }
 }
 
-/** Tells what came of an edit. */
+/** Tells what came of an edit; `force`: a fenced move need not be proven. */
 export function tellEdit(
   { terminal, json }: Context,
   answer: EditAnswer,
+  { force = false }: { readonly force?: boolean } = {},
 ): ExitCode {
-  const { version, changed, summary, rollout } = answer;
+  const { version, changed, summary, rollout, fenced } = answer;
   if (json) terminal.out(JSON.stringify(answer, null, 2));
   else if (answer.dry_run) {
     terminal.out(
@@ -167,9 +171,9 @@ export function tellEdit(
   if (rollout === undefined) return EXIT.done;
   if (!json) {
     tellRollout(terminal, version, rollout);
-    if (answer.fenced !== undefined) tellFenced(terminal, answer.fenced);
+    if (fenced !== undefined) tellFenced(terminal, fenced, { force });
   }
-  return endOf(rollout);
+  return fenced?.proven === false && !force ? EXIT.failed : endOf(rollout);
 }
 
 /** What a command ends with that has waited for a rollout. */
@@ -239,6 +243,7 @@ export function tellRollout(
 function tellFenced(
   terminal: Terminal,
   { proven, held_ms, drained_ms, unheld }: NonNullable<EditAnswer["fenced"]>,
+  { force }: { readonly force: boolean },
 ): void {
   const held = `Requests were held for ${milliseconds(held_ms)}, ${
     milliseconds(drained_ms)
@@ -248,11 +253,13 @@ function tellFenced(
       ? styled(terminal, "green", `${held}; nothing ran on both sides.`)
       : styled(
         terminal,
-        "yellow",
-        `${held}; something may have run on both sides${
+        force ? "yellow" : "red",
+        `${held}; it is not proven that nothing runs on both sides${
           unheld.length === 0
-            ? ": somebody released them"
-            : `, by ${unheld.slice(0, MAX_NAMES).join(", ")}`
+            ? ": somebody released or moved them meanwhile"
+            : `, by ${
+              unheld.slice(0, MAX_NAMES).join(", ")
+            }, which could not hold, or may come back with what was before`
         }.`,
       ),
   );
@@ -263,7 +270,10 @@ const FENCE = {
   drained: ["green", "Drained: no request runs on what was before."],
   draining: ["yellow", "Not drained yet: requests run on what was before."],
   refused: ["red", "Not drained: not every router serves this version."],
-  unknown: ["yellow", "Drained as far as can be told."],
+  unknown: [
+    "yellow",
+    "Not proven: nothing is known to run, but not every router can prove it.",
+  ],
   superseded: [
     "red",
     "Not drained: a newer version sends somebody back to what was before.",

@@ -5,7 +5,7 @@ import type {
   VersionRollout,
 } from "../api/answers.ts";
 import { path } from "../ui/page/path.ts";
-import { count, counted, span } from "../ui/page/text.ts";
+import { count, counted, moment, span } from "../ui/page/text.ts";
 import {
   ABOUT,
   type Status,
@@ -22,6 +22,7 @@ import { type Style, styled, type Terminal } from "./terminal.ts";
 interface FleetList {
   readonly version: number;
   readonly epoch: string;
+  readonly confirm_by: string | null;
   readonly rollout: RolloutUnderWay;
   readonly routers: Router[];
 }
@@ -85,7 +86,7 @@ async function showStatus(
 
 function writeHead(
   terminal: Terminal,
-  { version, rollout, routers }: FleetList,
+  { version, confirm_by, rollout, routers }: FleetList,
   newest: VersionInfo | undefined,
 ): void {
   terminal.out(
@@ -93,6 +94,15 @@ function writeHead(
       ? "Nothing is committed yet."
       : `Version ${version}, ${age(newest.created_at)} ago${by(newest)}`,
   );
+  if (confirm_by !== null) {
+    terminal.out(styled(
+      terminal,
+      "yellow",
+      `Version ${version} waits to be confirmed until ${
+        moment(confirm_by)
+      }, and is taken back then unless you say: confirm ${version}`,
+    ));
+  }
   if (rollout !== null) {
     terminal.out(styled(
       terminal,

@@ -267,7 +267,7 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
       "--fenced",
       "never on both sides: new requests wait until what runs is over and all routers serve the move",
     )
-    .option("--within <time>", "with --fenced: for what runs", "10s")
+    .option("--within <time>", "with --fenced: for what runs (10s)")
     .option("--force", "with --fenced: also without routers that are away")
     .action(does(async (
       context,
@@ -294,7 +294,7 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
           body: {
             ...(from === undefined ? { customers, to } : { from, to }),
             fenced: true,
-            within,
+            ...(within === undefined ? {} : { within }),
             ...(cutStreams === undefined ? {} : { cut_streams: cutStreams }),
             ...(force ? { force } : {}),
           },
@@ -338,19 +338,24 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     new Argument("<version>").argParser(version),
   )
     .description("keeps a version that waits to be confirmed")
+    .option("--author <name>", "who; for the log")
     .action(
-      does((context, version: number) =>
-        decide(context, version, { keep: true })
+      does((context, version: number, options: { author?: string }) =>
+        decide(context, version, { keep: true, ...options })
       ),
     );
   program.command("revert").addArgument(
     new Argument("<version>").argParser(version),
   )
     .description("takes a version that waits to be confirmed back, at once")
+    .option("--author <name>", "who; kept with the version")
+    .option("-m, --message <text>", "why; kept with the version")
     .action(
-      does((context, version: number) =>
-        decide(context, version, { keep: false })
-      ),
+      does((
+        context,
+        version: number,
+        options: { author?: string; message?: string },
+      ) => decide(context, version, { keep: false, ...options })),
     );
   program.command("promote").addArgument(
     new Argument("<version>").argParser(version),
@@ -397,9 +402,14 @@ function addEdits(program: Command, does: Does, around: Surroundings): void {
     .action(does(getAssertions));
   assertions.command("set").argument("<file>")
     .description("replaces them by those of a JSON file; - is standard input")
+    .option("--author <name>", "who; for the log")
     .action(
-      does(async (context, name: string) =>
-        setAssertions(context, { name, text: await around.read(name) })
+      does(async (context, name: string, options: { author?: string }) =>
+        setAssertions(context, {
+          name,
+          text: await around.read(name),
+          ...options,
+        })
       ),
     );
   const placement = program.command("placement")
@@ -517,7 +527,7 @@ interface MoveOptions {
   readonly from?: string;
   readonly file?: string;
   readonly fenced?: boolean;
-  readonly within: string;
+  readonly within?: string;
   readonly force?: boolean;
 }
 
@@ -534,7 +544,7 @@ function asEdit(command: Command): Command {
     )
     .option(
       "--cut-streams <time>",
-      "with --drained: end event streams and tunnels after it",
+      "with --drained, or a fenced move: end event streams and tunnels after it",
     )
     .option("--timeout <time>", "how long to wait", "10s")
     .option(
@@ -557,18 +567,49 @@ function asEdit(command: Command): Command {
       "--max-errors <share>",
       "with --canary: by how much their share of errors may rise (1%)",
     )
-    .option("--if-version <n>", "only if this version is committed", version);
+    .option("--if-version <n>", "only if this version is committed", version)
+    .hook("preAction", (_, command) => checkNeeded(command.opts()));
+}
+
+/**
+ * Refuses options that change nothing without another one.
+ *
+ * @throws {CommandError} that says which is missing.
+ */
+function checkNeeded(
+  { drained, cutStreams, fenced, within, force }:
+    & EditOptions
+    & Partial<MoveOptions>,
+): void {
+  const missing = cutStreams !== undefined && !drained && !fenced
+    ? "--cut-streams needs --drained, or --fenced of a move"
+    : within !== undefined && !fenced
+    ? "--within needs --fenced: it says how long what runs may take to end"
+    : force && !fenced
+    ? "--force needs --fenced: it goes on without routers that are away"
+    : null;
+  if (missing !== null) throw new CommandError(missing, { code: EXIT.usage });
 }
 
 /** Keeps a version that waits to be confirmed, or takes it back. */
 async function decide(
   { client, terminal, json }: Context,
   version: number,
-  { keep }: { keep: boolean },
+  { keep, author, message }: {
+    keep: boolean;
+    author?: string;
+    message?: string;
+  },
 ): Promise<ExitCode> {
   const answer = await client.call<{ version: number }>(
     path`/v1/versions/${version}/${keep ? "confirm" : "revert"}`,
-    { method: "POST" },
+    {
+      method: "POST",
+      headers: {
+        "x-signalbox-author": author,
+        "x-signalbox-message": message,
+      },
+    },
   );
   if (json) terminal.out(JSON.stringify(answer, null, 2));
   else {

@@ -335,6 +335,16 @@ command(
         ["export --format toml", /Allowed choices are json, yaml/],
         ["--url localhost:8081 status", /must be an http: or https: URL/],
         ["takeover", /say --yes/],
+        [
+          "move acme --to two --cut-streams 5s",
+          /--cut-streams needs --drained/,
+        ],
+        [
+          "placement default two --wait --cut-streams 5s",
+          /--cut-streams needs --drained/,
+        ],
+        ["move acme --to two --within 5s", /--within needs --fenced/],
+        ["move acme --to two --drained --force", /--force needs --fenced/],
       ] as const
     ) {
       const { code, err } = await call(args);
@@ -462,7 +472,8 @@ command(
     });
     const unknown = await call("move acme --to two --drained");
     equal(unknown.code, 1);
-    match(unknown.out, /Drained as far as can be told\./);
+    match(unknown.out, /Not proven: nothing is known to run, but not every/);
+    ok(!/drained/i.test(unknown.out), unknown.out);
     match(unknown.out, /r2 is not connected; it may still run/);
     const refused = await call("move acme --to one --fenced");
     equal(refused.code, 1);
@@ -473,6 +484,41 @@ command(
     );
   },
 );
+
+Deno.test("ctl ends a fenced move with 1 where it is not proven, unless --force is given", async () => {
+  const answer = {
+    version: 2,
+    previous_version: 1,
+    changed: true,
+    summary: { customers_moved: 1 },
+    rollout: {
+      applied: 1,
+      rejected: [],
+      pending: [],
+      gone: [],
+      conflict: [],
+      waited_ms: 1,
+    },
+    fenced: { proven: false, held_ms: 3, drained_ms: 1, unheld: [] },
+  };
+  await using controlPlane = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => Response.json(answer),
+  );
+  const url = `http://127.0.0.1:${controlPlane.addr.port}`;
+  for (
+    const [more, code] of [
+      [["--fenced"], 1],
+      [["--fenced", "--json"], 1],
+      [["--fenced", "--force"], 0],
+    ] as const
+  ) {
+    const said = await ctl(url, ["move", "acme", "--to", "two", ...more]);
+    equal(said.code, code, more.join(" "));
+    match(said.out, /may have run on both sides: somebody|"proven": false/);
+  }
+  await controlPlane.shutdown();
+});
 
 command(
   "ctl confirms what changes much, and what takes itself back",
@@ -493,12 +539,28 @@ command(
     const [, version] = /unless you say: confirm (\d+)/.exec(tried.out)!;
     const other = await call("move globex --to two");
     match(other.err, new RegExp(`Version ${version} waits to be confirmed`));
-    match(await done(call, `confirm ${version}`), /stays\./);
+    match(
+      await done(call, "status"),
+      new RegExp(
+        `^Version ${version} waits to be confirmed until .*: confirm ${version}$`,
+        "m",
+      ),
+    );
+    match(await done(call, `confirm ${version} --author ann`), /stays\./);
+    await all.controlPlane.program.line(
+      "a version was confirmed by somebody: it stays",
+      { author: "ann" },
+    );
+    ok(!/waits to be confirmed/.test(await done(call, "status")));
     await done(call, "move acme --to two --confirm-within 60s");
     match(
-      await done(call, `revert ${Number(version) + 1}`),
+      await done(
+        call,
+        `revert ${Number(version) + 1} --author ann --message unsure`,
+      ),
       /is taken back, by version/,
     );
+    match(await done(call, "history --limit 1"), / ann +unsure$/m);
     const { body } = await all.controlPlane.call("GET", "/v1/customers/acme");
     equal(body.placement, "one");
   },
@@ -509,10 +571,14 @@ command(
   async (all, call) => {
     deepEqual(JSON.parse(await done(call, "assertions get")), { rules: [] });
     const set = (body: unknown) =>
-      call("assertions set -", { input: JSON.stringify(body) });
+      call("assertions set - --author ann", { input: JSON.stringify(body) });
     const rules = [{ name: "pinned", customers: "acme", placements: "one" }];
     const taken = await set({ rules });
     equal(taken.code, 0, taken.err);
+    await all.controlPlane.program.line(
+      "the rules for every version were set by somebody",
+      { author: "ann", rules: 1 },
+    );
     match(taken.out, /^1 rule holds for every version from now on\.$/m);
     deepEqual(JSON.parse(await done(call, "assertions get")), { rules });
     const refused = await call("move acme --to two");

@@ -40,6 +40,19 @@ Deno.test("a version that nobody confirms is taken back, and keeps other edits o
   const version = await controlPlane.call("GET", "/v1/versions/3");
   equal(version.body.message, "Version 2 was not confirmed in time");
   equal((await controlPlane.call("GET", "/v1/config")).body.confirm_by, null);
+  // Who comes too late is told what has happened.
+  for (
+    const [verb, told] of [
+      ["confirm", "No version waits to be confirmed"],
+      ["revert", "Version 2 does not wait to be confirmed"],
+    ]
+  ) {
+    const late = await controlPlane.call("POST", `/v1/versions/2/${verb}`);
+    deepEqual([late.status, late.body.detail], [
+      409,
+      `${told}; what was before version 2 is committed again, as version 3.`,
+    ]);
+  }
   equal((await all.move("two")).status, 200);
 });
 

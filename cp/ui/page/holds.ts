@@ -95,10 +95,12 @@ export function FencedText(
   return html`
     <p class=${proven ? "current" : "behind"}>${proven
       ? `${held}; nothing ran on both sides.`
-      : `${held}; something may have run on both sides${
+      : `${held}; it is not proven that nothing runs on both sides${
         unheld.length === 0
-          ? ": somebody released them"
-          : `, by ${unheld.slice(0, MAX_NAMES).join(", ")}`
+          ? ": somebody released or moved them meanwhile"
+          : `, by ${
+            unheld.slice(0, MAX_NAMES).join(", ")
+          }, which could not hold, or may come back with what was before`
       }.`}</p>
   `;
 }

@@ -90,7 +90,7 @@ function ChangeRules({ rules, changed, close }: {
         <${Field} label="Rules" value=${text} set=${setText}
           lines=${12}
           focus=${true}
-          hint='{"name", "customers", "placements"}: such customers only there. {"name", "placements", "max_customers"}: at most so many in each. A * at the end stands for any.' />
+          hint='{"name", "customers", "placements"}: such customers only there. {"name", "placements", "max_customers"}: at most so many in each. A * stands at the end only, for any.' />
         <${Problem} error=${error} />
         <div class="buttons">
           <button type="button" onClick=${() =>
