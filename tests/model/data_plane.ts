@@ -11,6 +11,7 @@ import { compileRoutes } from "../../router/routes.ts";
 import { Traffic } from "../../router/traffic.ts";
 import type { Order } from "../../shared/protocol.ts";
 import type { Process, Simulation } from "./simulation.ts";
+import type { Variation } from "./variation.ts";
 
 /** How many requests may wait on a router, and how long. */
 const MAX_WAITING = 4;
@@ -96,10 +97,11 @@ export class DataPlane {
   readonly #router: string;
   readonly #traffics: Traffics;
   readonly #holds: Holds;
-  /** When each hold that began here has to be over, by its first message. */
+  readonly #hold: NonNullable<Variation["hold"]>;
+  /** When each hold that began here has to be over, by its first message, and when those are that no config ends. */
   readonly #deadlines = new Map<
     string,
-    { customers: Set<string>; at: number }
+    { customers: Set<string>; at: number; lastsUntil: number }
   >();
   #active: ActiveConfig | null = null;
 
@@ -111,12 +113,14 @@ export class DataPlane {
       traffics: Traffics;
       fence: (report: FenceReport) => void;
       holding: (report: HoldReport) => void;
+      hold: Variation["hold"];
     },
   ) {
     this.#simulation = options.simulation;
     this.#process = options.process;
     this.#router = options.router;
     this.#traffics = options.traffics;
+    this.#hold = options.hold ?? ((order) => order);
     this.fence = new Fence(options.fence);
     this.#holds = new Holds({
       fence: this.fence,
@@ -159,15 +163,19 @@ export class DataPlane {
     switch (order.type) {
       case "hold": {
         const at = this.#simulation.now + order.for_ms;
-        const before = this.#deadlines.get(order.id)?.at ?? Infinity;
+        const known = this.#deadlines.get(order.id);
+        const nearest = Math.min(at, known?.at ?? Infinity);
+        const lasts = order.until_released && known?.lastsUntil !== -Infinity;
         this.#deadlines.set(order.id, {
           customers: new Set(order.customers),
-          at: Math.min(at, before),
+          at: nearest,
+          lastsUntil: lasts ? nearest : -Infinity,
         });
-        this.#holds.hold(order);
+        this.#holds.hold(this.#hold(order));
         return;
       }
       case "release":
+        this.#released(order.id);
         this.#holds.release(order.id);
         return;
       case "cut_streams":
@@ -206,6 +214,7 @@ export class DataPlane {
       this.#checkDeadlines(customer);
     }
     if (this.#active === null) return;
+    this.#checkLasting(customer);
     const route = this.#active.routes.find(customer);
     const running: RunningRequest = {
       exchange: exchange as unknown as Exchange,
@@ -227,6 +236,23 @@ export class DataPlane {
     await promise;
     ended();
     this.fence.remove(running);
+  }
+
+  #released(id: string): void {
+    const hold = this.#deadlines.get(id);
+    if (hold !== undefined) hold.lastsUntil = -Infinity;
+  }
+
+  /** Nobody runs whose hold is to last until it is released, whatever is served meanwhile. */
+  #checkLasting(customer: string): void {
+    const { now } = this.#simulation;
+    for (const [id, { customers, lastsUntil }] of this.#deadlines) {
+      if (!customers.has(customer) || now >= lastsUntil) continue;
+      this.#simulation.fail(
+        "a fence lasts until it is released",
+        `${this.#router} let ${customer} go at ${now}, and hold ${id} lasts until ${lastsUntil}`,
+      );
+    }
   }
 
   /** Nobody was held past the deadline of every hold that named it, unless this process did not run. */

@@ -75,6 +75,11 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["a fenced move serves one side"],
   },
   {
+    name: "a router whose holds are ended by a config",
+    variation: { hold: (order) => ({ ...order, until_released: false }) },
+    breaks: ["a fence lasts until it is released"],
+  },
+  {
     name: "a link that never reconnects",
     variation: { connect: connectingOnce },
     breaks: ["everything comes to rest"],

@@ -108,6 +108,7 @@ export class Router {
       process,
       router: this.id,
       traffics: this.#options.traffics,
+      hold: variation.hold,
       fence: (report) => link.fence(report),
       holding: (report) => link.holding(report),
     });

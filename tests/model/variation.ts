@@ -6,6 +6,7 @@ import type { ApplyPush } from "../../router/link/link.ts";
 import type { Connect, SocketHandlers } from "../../router/link/socket.ts";
 import type { Serving } from "../../router/link/verdict.ts";
 import type { Clock } from "../../shared/clock.ts";
+import type { Hold } from "../../shared/protocol.ts";
 
 /** What the simulation uses of a hub. */
 export type SimulatedHub = Pick<
@@ -47,6 +48,8 @@ export interface Variation {
     connect: Connect,
     router: { readonly serving: () => Serving | null },
   ) => Connect;
+  /** What a router's data plane makes of whom it is to hold. */
+  readonly hold?: (order: Hold) => Hold;
   readonly apply?: (apply: ApplyPush) => ApplyPush;
   /** What a router finds on its disk. */
   readonly saved?: (saved: Serving | null) => Serving | null;
