@@ -108,8 +108,8 @@ export function addHoldCalls(
     const { author } = readAttribution(c);
     let released: string[] = [];
     await store.changeOrders((orders) => {
-      const holds = orders.holds.filter(({ customers }) =>
-        customers.includes(customer)
+      const holds = orders.holds.filter(({ customers, endedBy }) =>
+        endedBy === null && customers.includes(customer)
       );
       const shared = holds.find(({ customers }) => customers.length > 1);
       if (shared !== undefined) {
@@ -136,7 +136,7 @@ export function addHoldCalls(
 }
 
 /** A hold before it is placed. */
-export type NewHold = Omit<HoldOrder, "version">;
+export type NewHold = Omit<HoldOrder, "version" | "endedBy">;
 
 /** A hold that begins now. */
 export function newHold(
@@ -169,10 +169,11 @@ export async function placeHold(
   store: VersionStore,
   hold: NewHold,
 ): Promise<HoldOrder> {
-  let placed: HoldOrder = { ...hold, version: 0 };
+  let placed: HoldOrder = { ...hold, version: 0, endedBy: null };
   try {
     await store.changeOrders((orders, { version }) => {
-      for (const { customers, until } of orders.holds) {
+      for (const { customers, until, endedBy } of orders.holds) {
+        if (endedBy !== null) continue;
         const twice = customers.find((each) => hold.customers.includes(each));
         if (twice !== undefined) {
           throw new ProblemError(
@@ -181,7 +182,7 @@ export async function placeHold(
           );
         }
       }
-      placed = { ...hold, version };
+      placed = { ...hold, version, endedBy: null };
       return { ...orders, holds: [...orders.holds, placed] };
     });
     return placed;

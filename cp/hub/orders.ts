@@ -22,12 +22,23 @@ export class OrderSender {
     this.#options = options;
   }
 
-  /** The holds whose time is not over. */
+  /** The holds whose time is not over, and that no version has ended. */
   get holds(): readonly HoldOrder[] {
     const now = this.#options.clock.now();
-    return (this.#orders?.holds ?? []).filter(({ id }) =>
-      this.#deadlines.get(id)! > now
+    return (this.#orders?.holds ?? []).filter(({ id, endedBy }) =>
+      endedBy === null && this.#deadlines.get(id)! > now
     );
+  }
+
+  /**
+   * Whether a router still has to hold whom a version sends elsewhere: until it serves that, or who waits there would be
+   * sent where he was.
+   */
+  #holdsOn({ session }: Connection, id: string): boolean {
+    const hold = this.#orders?.holds.find((each) => each.id === id);
+    if (hold === undefined || hold.endedBy === null) return false;
+    const served = session.kind === "open" ? session.served.version : null;
+    return served === null || served < hold.endedBy;
   }
 
   /** The store has these orders now. */
@@ -56,7 +67,10 @@ export class OrderSender {
     if (features.includes("hold")) {
       const holds = this.holds;
       for (const id of ordered) {
-        if (isCut(id) || holds.some((hold) => hold.id === id)) continue;
+        if (
+          isCut(id) || holds.some((hold) => hold.id === id) ||
+          this.#holdsOn(connection, id)
+        ) continue;
         ordered.delete(id);
         send({ type: "release", id });
       }
@@ -106,12 +120,14 @@ export class OrderSender {
   }
 
   /** A router has told of a hold, which may be one that was released while it was away. */
-  async heard({ socket }: Connection, id: string): Promise<void> {
-    const known = () => this.holds.some((hold) => hold.id === id);
+  async heard(connection: Connection, id: string): Promise<void> {
+    const known = () =>
+      this.holds.some((hold) => hold.id === id) ||
+      this.#holdsOn(connection, id);
     if (known()) return;
     // It may also be newer than what was read of the store.
     if (!await this.#options.refresh() || known()) return;
-    socket.send(encode({ type: "release", id }));
+    connection.socket.send(encode({ type: "release", id }));
   }
 }
 

@@ -280,6 +280,8 @@ export class Committer {
       head: nextHead(head, info, {
         takeover: request.takeover,
         commit: request.options,
+        before: base.known.version?.config ?? null,
+        config,
       }),
       version: Object.freeze({ ...info, config }),
     };

@@ -308,6 +308,8 @@ export class MemoryStore implements VersionStore {
     database.head = nextHead(database.head, info, {
       takeover,
       commit: options,
+      before: previous?.config ?? null,
+      config,
     });
     database.stamp++;
     database.versions.set(info.version, version);

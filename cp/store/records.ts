@@ -30,6 +30,7 @@ const ORDERS_SHAPE: z.ZodType<Orders> = z.object({
     version: z.int().min(0),
     customers: z.array(z.string()),
     untilReleased: z.boolean().default(false),
+    endedBy: VERSION.nullable().default(null),
     createdAt: z.string(),
     until: z.string(),
     author: z.string().nullable(),

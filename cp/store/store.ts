@@ -36,6 +36,11 @@ export interface HoldOrder {
   readonly customers: readonly string[];
   /** Whether no version ends it, only its release and its time. */
   readonly untilReleased: boolean;
+  /**
+   * The version that sends its customers elsewhere than they went when it was placed, which ends it on each router that
+   * serves that one; null where there is none.
+   */
+  readonly endedBy: number | null;
   /** RFC 3339, on the clock of the control plane that made it; so is `until`. */
   readonly createdAt: string;
   readonly until: string;

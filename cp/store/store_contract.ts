@@ -112,6 +112,7 @@ function holdOf(customer: string, ms: number): HoldOrder {
     until: new Date(now + ms).toISOString(),
     author: "ann",
     untilReleased: true,
+    endedBy: null,
     cutStreamsMs: null,
   };
 }
@@ -253,6 +254,27 @@ export function testStore(
     await assert.rejects(store.confirm(4), OnTrial);
     await store.commit(assign("globex", "b"), NOBODY);
     assert.equal((await store.head()).version, 5);
+  });
+
+  test("commit() ends holds of those whom it sends elsewhere, but for those that last until they are released", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const holds = [
+      { ...holdOf("acme", 60_000), untilReleased: false },
+      { ...holdOf("globex", 60_000), untilReleased: false },
+      { ...holdOf("acme", 60_000), id: "fence" },
+    ];
+    await store.changeOrders((orders) => ({ ...orders, holds }));
+    const ended = async () =>
+      (await store.head()).orders.holds.map(({ endedBy }) => endedBy);
+    await store.commit(assign("other", "b"), NOBODY);
+    assert.deepEqual(await ended(), [null, null, null]);
+    await store.commit(assign("acme", "a"), NOBODY);
+    assert.deepEqual(await ended(), [3, null, null]);
+    await store.commit((current) => ({
+      ...current!.config,
+      defaultPlacement: "b",
+    }), NOBODY);
+    assert.deepEqual(await ended(), [3, 4, null]);
   });
 
   test(

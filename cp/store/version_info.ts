@@ -291,6 +291,9 @@ export function nextHead(
   options: {
     takeover: Takeover | null;
     commit: CommitOptions;
+    /** The contents before, null before the first version, and those of the version. */
+    before: Config | null;
+    config: Config;
   },
 ): Head {
   const { takeover, commit: { confirmWithinMs, staging } } = options;
@@ -311,7 +314,8 @@ export function nextHead(
     until: after(staging.holdMs),
     author,
   };
-  const next = { ...head, version, epoch, digest, trial, rollout };
+  const orders = ordersUnder(version, head.orders, options);
+  const next = { ...head, version, epoch, digest, orders, trial, rollout };
   if (takeover === null) return next;
   const supersedes = [
     ...new Set([...head.supersedes, head.epoch, ...takeover.epochs]),
@@ -323,6 +327,33 @@ export function nextHead(
   }
   // Who takes over means what the store holds to be served.
   return { ...next, supersedes, guardedSince: 0 };
+}
+
+/** The orders once a version is committed: it ends holds of those whom it sends elsewhere. */
+function ordersUnder(
+  version: number,
+  orders: Orders,
+  { before, config }: { before: Config | null; config: Config },
+): Orders {
+  if (before === null || orders.holds.length === 0) return orders;
+  const goes = (customer: string) =>
+    routeIn(before, customer) !== routeIn(config, customer);
+  return {
+    ...orders,
+    holds: orders.holds.map((hold) =>
+      hold.untilReleased || hold.endedBy !== null ||
+        !hold.customers.every(goes)
+        ? hold
+        : { ...hold, endedBy: version }
+    ),
+  };
+}
+
+/** Where a config sends a customer, as text to compare by. */
+function routeIn(config: Config, customer: string): string {
+  const { customers, defaultPlacement, endpoints } = config;
+  const placement = customers.get(customer) ?? defaultPlacement;
+  return `${placement} ${endpoints.get(placement)}`;
 }
 
 /**

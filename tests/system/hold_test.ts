@@ -98,6 +98,36 @@ Deno.test("a hold ends by itself although the control plane is gone, and at the 
   ok(took > 1000, `${took} ms`);
 });
 
+Deno.test("a hold that a config has ended is there no more, for no router", async () => {
+  await using all = await Installation.start({ routers: ["r1", "r2"] });
+  const { controlPlane, routers: [one, two] } = all;
+  const hold = () =>
+    controlPlane.call("POST", "/v1/customers/acme/hold", {
+      body: { for: "5m" },
+    });
+  equal((await hold()).status, 200);
+  const asked = one!.ask("acme");
+  await waiting(one!, 1);
+  await all.move("two");
+  equal((await asked).placement, "two");
+  deepEqual((await controlPlane.call("GET", "/v1/holds")).body.holds, []);
+  const release = await controlPlane.call(
+    "POST",
+    "/v1/customers/acme/release",
+  );
+  equal(release.status, 404);
+  await two!.program.kill("SIGKILL");
+  const again = await all.routerAgain(1);
+  await again.serves(2);
+  equal((await again.ask("acme")).placement, "two");
+  // And he can be held anew.
+  equal((await hold()).status, 200);
+  const other = one!.ask("acme");
+  await waiting(one!, 1);
+  await controlPlane.call("POST", "/v1/customers/acme/release");
+  equal((await other).placement, "two");
+});
+
 Deno.test("no more requests wait than may, and none longer", async () => {
   await using all = await Installation.start({
     routerEnv: { ROUTER_HOLD_REQUESTS: "2", ROUTER_HOLD_TIMEOUT: "5s" },
