@@ -166,6 +166,12 @@ export class DataPlane {
         const known = this.#deadlines.get(order.id);
         const nearest = Math.min(at, known?.at ?? Infinity);
         const lasts = order.until_released && known?.lastsUntil !== -Infinity;
+        // Nobody is held twice: what else names one of them was released while this router could not be told.
+        for (const other of this.#deadlines.values()) {
+          if (order.customers.some((each) => other.customers.has(each))) {
+            other.lastsUntil = -Infinity;
+          }
+        }
         this.#deadlines.set(order.id, {
           customers: new Set(order.customers),
           at: nearest,
