@@ -170,7 +170,9 @@ export class CanarySight {
     const endsAt = (track.appliedAt ?? now) + holdMs;
     const heard = (counts.at(-1)?.at ?? -Infinity) >= endsAt ||
       now >= Math.max(endsAt, seenSince) + HEAR_MS;
-    const applyBy = Math.max(this.#chosenAt + holdMs, seenSince) + SETTLE_MS;
+    // What a connection that is new serves is not known before it has been judged.
+    const applyBy = Math.max(this.#chosenAt + holdMs, seenSince, openedAt) +
+      SETTLE_MS;
     return {
       here: true,
       ready: state.state === "applied" && (!tells || heard),

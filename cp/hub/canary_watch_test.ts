@@ -378,6 +378,23 @@ Deno.test("Hub gives a canary that applies late the whole hold", async () => {
   assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
 });
 
+Deno.test("Hub halts no rollout by a canary that serves it and connects anew when its time to apply it is over", async () => {
+  for (const hangs of [true, false]) {
+    await using rig = await Rig.started({ versions: 1 });
+    const [a, b] = await two(rig);
+    const { version } = await stage(rig, ["a", "b"], { holdMs: 10_000 });
+    a.apply(2);
+    await live(rig, 8, [a, b]);
+    b.apply(2);
+    await live(rig, 8, [a, b]);
+    if (!hangs) a.link.closed();
+    const again = await rig.connect({ ...version, id: "a", instance: "i-a" });
+    assert.equal((await rig.store.head()).rollout?.version, 2);
+    await live(rig, 3, [again, b]);
+    assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
+  }
+});
+
 Deno.test("Hub promotes nothing before a canary that counts has told how it went until after the hold", async () => {
   await using rig = await Rig.started({ versions: 1 });
   const a = await rig.connect({
