@@ -21,6 +21,7 @@ import {
   type VersionStore,
 } from "./store.ts";
 import {
+  alwaysMakes,
   checkAttribution,
   checkKeepVersions,
   checkLimit,
@@ -294,7 +295,7 @@ export class MemoryStore implements VersionStore {
     const previous = database.versions.get(database.head.version) ?? null;
     const config = await edit(previous, database.head);
     const digest = configDigest(config);
-    if (takeover === null && previous?.digest === digest) {
+    if (previous?.digest === digest && !alwaysMakes(takeover, options)) {
       return { version: previous, previous, changed: false };
     }
     const info = nextInfo(database.head, digest, {

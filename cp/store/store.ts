@@ -187,11 +187,11 @@ export interface CommitOptions {
    * changes nothing.
    */
   readonly confirmWithinMs?: number;
-  /** This version was not confirmed in time, and the edit takes it back. */
+  /** This version was not confirmed in time, and the edit takes it back: it makes a version also where it changes nothing. */
   readonly reverts?: number;
   /** The version goes to canaries first; see {@linkcode StagedRollout}. Of no account where the edit changes nothing. */
   readonly staging?: Staging;
-  /** The edit takes this version back, which canaries serve. */
+  /** The edit takes this version back, which canaries serve: it makes a version also where it changes nothing. */
   readonly halts?: {
     readonly version: number;
     readonly outcome: Exclude<RolloutOutcome, "promoted">;

@@ -254,6 +254,26 @@ export function testStore(
     assert.equal((await store.head()).version, 5);
   });
 
+  test("commit() that takes a version back makes one also of the contents that there are", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const trial = await store.commit(assign("acme", "a"), NOBODY, {
+      confirmWithinMs: 1000,
+    });
+    const same = () => trial.version.config;
+    const back = await store.commit(same, NOBODY, { reverts: 2 });
+    assert.deepEqual([back.changed, back.version.version], [true, 3]);
+    assert.equal((await store.head()).trial, null);
+    const staged = await store.commit(assign("acme", "b"), NOBODY, {
+      staging: staging("a"),
+    });
+    const halted = await store.commit(() => staged.version.config, NOBODY, {
+      halts: { version: 4, outcome: "halted", reason: null },
+    });
+    assert.deepEqual([halted.changed, halted.version.version], [true, 5]);
+    assert.equal((await store.head()).rollout, null);
+    assert.equal((await store.rollout(4))?.takenBackBy, 5);
+  });
+
   test(
     "commit() keeps what may return, however few versions are kept",
     async (store) => {

@@ -253,6 +253,14 @@ export function checkAttribution(attribution: Attribution): void {
   }
 }
 
+/** Whether a commit makes a version also where the contents stay: one that begins an epoch, or takes a version back. */
+export function alwaysMakes(
+  takeover: Takeover | null,
+  { reverts, halts }: CommitOptions,
+): boolean {
+  return takeover !== null || reverts !== undefined || halts !== undefined;
+}
+
 /** What is known of a version that is committed on top of `head` now. */
 export function nextInfo(
   head: Head,
