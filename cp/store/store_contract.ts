@@ -898,6 +898,30 @@ export function testStore(
     assert.deepEqual(found[0], records[0]);
     assert.equal(found[1]?.status, "rejected");
     assert.equal(found[1]?.error, `${"x".repeat(7999)}…`);
+    const hold = {
+      requests: Number.MAX_SAFE_INTEGER,
+      streams: Number.MAX_SAFE_INTEGER,
+      oldestMs: Number.MAX_SAFE_INTEGER,
+      waiting: Number.MAX_SAFE_INTEGER,
+    };
+    const holds = Array.from(
+      { length: 256 },
+      (_, n) => ({ ...hold, id: `${n}`.padEnd(64, "x") }),
+    );
+    // As JSON each of these characters takes six bytes.
+    const error = "\u0001".repeat(9000);
+    await store.saveRouters([
+      routerOf("router-0000", { error, holds: holds.slice(0, 16) }),
+      routerOf("router-0001", { error, holds }),
+      routerOf("router-0002", { version: 7 }),
+    ]);
+    const [long, longest, next] = await other.routers();
+    assert.deepEqual(long?.holds, holds.slice(0, 16));
+    for (const { error } of [long!, longest!]) {
+      assert.ok(error!.length > 3000 && error!.endsWith("\u0001…"));
+    }
+    assert.deepEqual(longest?.holds, []);
+    assert.equal(next?.version, 7);
     assert.equal(await store.deleteRouter("router-0001"), true);
     assert.equal(await store.deleteRouter("router-0001"), false);
     assert.equal((await store.routers()).length, 1199);
