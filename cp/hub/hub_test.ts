@@ -307,6 +307,49 @@ Deno.test("Hub finds other digests and versions above the head in conflict", asy
   assert.equal(rig.log.find("in conflict").length, 2, "told once");
 });
 
+Deno.test("Hub remembers what routers tell of holds only until these are over, or released", async () => {
+  await using rig = await Rig.started({ exclusive: false, versions: 1 });
+  const router = await rig.connect({ id: "a", features: ["hold"] });
+  router.apply(1);
+  const place = async (id: string, forMs: number) => {
+    const wall = rig.clock.wall();
+    await rig.store.changeOrders((orders) => ({
+      ...orders,
+      holds: [...orders.holds, {
+        id,
+        version: 1,
+        customers: [id],
+        createdAt: new Date(wall).toISOString(),
+        until: new Date(wall + forMs).toISOString(),
+        author: null,
+        cutStreamsMs: null,
+      }],
+    }));
+    await settle();
+    router.say({ type: "holding", id, requests: 1 });
+    await settle();
+  };
+  /** What is kept of them in the roster. */
+  const kept = async () => {
+    router.say({ type: "drained", version: 1 });
+    await rig.clock.advance(600);
+    const [record] = await rig.store.routers();
+    return record?.holds.map(({ id }) => id);
+  };
+  // The store goes by the machine's clock.
+  rig.clock.setWall(Date.now());
+  await place("short", 10_000);
+  await place("long", 100_000);
+  router.say({ type: "holding", id: "of-nobody" });
+  await rig.clock.advance(1000);
+  assert.deepEqual(await kept(), ["short", "long"]);
+  await rig.clock.advance(9_000);
+  assert.deepEqual(await kept(), ["long"]);
+  await rig.store.changeOrders((orders) => ({ ...orders, holds: [] }));
+  await rig.clock.advance(1000);
+  assert.deepEqual(await kept(), []);
+});
+
 Deno.test("Hub holds blank routers back while conflicts outnumber followers", async () => {
   await using rig = await Rig.started({ versions: 1 });
   const { version, epoch, digest } = (await rig.store.current())!;
