@@ -317,7 +317,13 @@ export class MemoryStore implements VersionStore {
     for (const dropped of database.versions.keys()) {
       if (database.versions.size <= kept) break;
       database.versions.delete(dropped);
-      database.rollouts.delete(dropped);
+    }
+    const [oldest = 0] = database.versions.keys();
+    const newestRollout = Math.max(...database.rollouts.keys());
+    for (const over of database.rollouts.keys()) {
+      if (over < oldest && over !== newestRollout) {
+        database.rollouts.delete(over);
+      }
     }
     for (const alarm of database.alarms) alarm.ring();
     return { version, previous, changed: true };

@@ -361,7 +361,10 @@ export interface VersionStore {
     by: string | null,
     ends?: readonly CanaryEnd[],
   ): Promise<Head>;
-  /** Staged rollouts that are over, of versions that are kept, newest first, below version `before`. */
+  /**
+   * Staged rollouts that are over, newest first, below version `before`: those of versions that are kept, or newer than
+   * the oldest of these, and the newest of all.
+   */
   rollouts(
     options: { before?: number; limit: number },
   ): Promise<EndedRollout[]>;

@@ -414,8 +414,10 @@ export function testStore(
   });
 
   test(
-    "rollouts() forgets those of versions that are not kept",
+    "rollouts() forgets those of versions that are not kept, but for the newest",
     async (store) => {
+      const over = async () =>
+        (await store.rollouts({ limit: 10 })).map(({ version }) => version);
       await store.commit(assign("acme", "b"), NOBODY);
       await store.commit(assign("acme", "a"), NOBODY, {
         staging: staging("a"),
@@ -426,10 +428,37 @@ export function testStore(
       }
       // A database drops them beside what it is asked for.
       while ((await store.list({ limit: 10 })).length > 2);
-      assert.deepEqual(await store.rollouts({ limit: 10 }), []);
+      assert.deepEqual(await over(), [2]);
+      const staged = await store.commit(assign("acme", "a"), NOBODY, {
+        staging: staging("a"),
+      });
+      await store.promote(staged.version.version, null);
+      await store.commit(assign("acme", "b"), NOBODY);
+      while ((await over()).length > 1);
+      assert.deepEqual(await over(), [6]);
       assert.equal(await store.rollout(2), null);
     },
     { keepVersions: 2 },
+  );
+
+  test(
+    "rollouts() tells how one ended that was taken back, however few versions are kept",
+    async (store) => {
+      const before = await store.commit(assign("acme", "b"), NOBODY);
+      await store.commit(assign("acme", "a"), NOBODY, {
+        staging: staging("a"),
+      });
+      await store.commit(() => before.version.config, NOBODY, {
+        halts: { version: 2, outcome: "aborted", reason: "it was slow" },
+      });
+      while ((await store.list({ limit: 10 })).length > 1);
+      await store.commit(assign("acme", "a"), NOBODY);
+      while ((await store.list({ limit: 10 })).length > 1);
+      const [ended] = await store.rollouts({ limit: 10 });
+      assert.equal(ended?.reason, "it was slow");
+      assert.equal((await store.rollout(2))?.takenBackBy, 3);
+    },
+    { keepVersions: 1 },
   );
 
   test("setAssertions() keeps rules beside the versions, which tell by which they were made", async (store) => {
