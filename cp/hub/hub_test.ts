@@ -307,6 +307,41 @@ Deno.test("Hub finds other digests and versions above the head in conflict", asy
   assert.equal(rig.log.find("in conflict").length, 2, "told once");
 });
 
+Deno.test("Hub gives a version the whole time to be confirmed, though its clock is ahead, unless that began before", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  const ahead = (rig: Rig) => rig.clock.setWall(Date.now() + 50_000);
+  await using rig = new Rig(options);
+  ahead(rig);
+  await rig.commit();
+  await rig.hub.start();
+  await rig.store.commit(
+    () => makeConfig(["x"]),
+    { author: null, message: null },
+    { confirmWithinMs: 40_000 },
+  );
+  await settle();
+  await rig.clock.advance(39_000);
+  assert.equal((await rig.store.head()).trial?.version, 2);
+  {
+    // One that starts now knows nothing but what the clocks say.
+    await using late = new Rig({ ...options, controlPlane: "cp-2" });
+    ahead(late);
+    await late.hub.start();
+    await late.clock.advance(1);
+    assert.equal(late.log.find("is taken back").length, 1);
+  }
+  assert.equal((await rig.store.head()).trial, null);
+  await rig.store.commit(
+    () => makeConfig(["y"]),
+    { author: null, message: null },
+    { confirmWithinMs: 40_000 },
+  );
+  await settle();
+  await rig.clock.advance(41_000);
+  assert.equal(rig.log.find("is taken back").length, 1);
+});
+
 Deno.test("Hub remembers what routers tell of holds only until these are over, or released", async () => {
   await using rig = await Rig.started({ exclusive: false, versions: 1 });
   const router = await rig.connect({ id: "a", features: ["hold"] });
