@@ -185,6 +185,7 @@ export class Roster {
       if (this.#isLive(id)) continue;
       this.#dirty.delete(id);
       this.#known.delete(id);
+      this.#listed.delete(id);
       try {
         await this.#store.deleteRouter(id);
       } catch (error) {
