@@ -590,6 +590,11 @@ Deno.test("a damaged store is told of, and a whole config repairs it", async () 
     assert.equal(lines.length, 1);
     const part = { body: { placement: "tier1" } };
     assert.equal((await app.call("PUT", "/v1/customers/a", part)).status, 503);
+    // What is damaged could not return, were this not confirmed.
+    const trial = await app.call("PUT", "/v1/config?confirm_within=1m", {
+      body: CONFIG,
+    });
+    assert.equal(trial.status, 503);
     const put = await app.call("PUT", "/v1/config", { body: CONFIG });
     assert.equal(put.status, 200);
     assert.equal(put.body.version, 2);

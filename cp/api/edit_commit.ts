@@ -149,7 +149,8 @@ export class EditCommitter {
           ? await store.commit(edit, attribution, {
             // Who names a version, or wants it back if need be, means one that can be read.
             replaceDamaged: plan.replaceDamaged === true &&
-              head.ifMatch === null && staging === null,
+              head.ifMatch === null && staging === null &&
+              head.confirmWithinMs === null,
             ...(staging === null ? {} : { staging }),
             ...(head.confirmWithinMs === null
               ? {}

@@ -1,4 +1,4 @@
-import type { Clock } from "../../shared/clock.ts";
+import { atTime, type Clock } from "../../shared/clock.ts";
 import type { Canary, RouterRecord, StagedRollout } from "../store/store.ts";
 import { type CanaryState, type CanaryView, countedUnder } from "./canaries.ts";
 import { COUNTS_MS, type CountSample, difference } from "./counts.ts";
@@ -52,6 +52,8 @@ interface Track {
   awaySince: number | null;
   /** Where it was seen last; null before. */
   seen: "here" | "elsewhere" | null;
+  /** Whether it was seen not to serve the version yet. */
+  pending: boolean;
   /** When it was seen to serve the version; null before. */
   appliedAt: number | null;
   /** What its record said, and since when it has. */
@@ -155,6 +157,7 @@ export class CanarySight {
     const { answer, counts, tells, appliedAt, openedAt } = same ??
       standings[0]!;
     const state = canaryState(same === undefined ? null : answer);
+    track.pending ||= state.state === "pending";
     if (state.state === "applied" && track.appliedAt === null) {
       // One that has it as this process begins to look has had it since it was chosen, as far as is known.
       // Where that was told by another process its clock may have been ahead.
@@ -170,7 +173,9 @@ export class CanarySight {
     const endsAt = (track.appliedAt ?? now) + holdMs;
     const heard = (counts.at(-1)?.at ?? -Infinity) >= endsAt ||
       now >= Math.max(endsAt, seenSince) + HEAR_MS;
-    const applyBy = Math.max(this.#chosenAt + holdMs, seenSince) + SETTLE_MS;
+    // What a connection that is new serves is not known before it has been judged.
+    const applyBy = Math.max(this.#chosenAt + holdMs, seenSince, openedAt) +
+      SETTLE_MS;
     return {
       here: true,
       ready: state.state === "applied" && (!tells || heard),
@@ -186,10 +191,19 @@ export class CanarySight {
 
   #lookElsewhere(canary: Canary, record: RouterRecord): Look {
     const track = this.#see(canary, "elsewhere");
+    const now = this.#clock.now();
     const { counted } = record;
     const answer = this.#source.answerElsewhere(record, this.rollout);
     const state = canaryState(isSame(canary, record.instance) ? answer : null);
-    if (state.state === "applied") track.appliedAt ??= this.#chosenAt;
+    track.pending ||= state.state === "pending";
+    if (state.state === "applied") {
+      // When it applied it is told by the clock of who wrote the record, which may be ahead.
+      const told = atTime(this.#clock, record.appliedAt);
+      track.appliedAt ??= Math.min(
+        now,
+        told ?? (track.pending ? now : this.#chosenAt),
+      );
+    }
     return {
       here: false,
       ready: state.state === "applied",
@@ -238,6 +252,7 @@ export class CanarySight {
         seenSince: null,
         awaySince: null,
         seen: null,
+        pending: false,
         appliedAt: null,
         record: null,
       };

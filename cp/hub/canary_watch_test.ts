@@ -297,6 +297,39 @@ Deno.test("control planes on one store take part: each pushes what its routers s
   assert.deepEqual(pushed(a).at(-1), 5);
 });
 
+Deno.test("a control plane promotes no version before canaries of others have served it for the hold", async () => {
+  for (const ahead of [0, 3_600_000]) {
+    const database = new MemoryDatabase();
+    await using one = await Rig.started({
+      database,
+      exclusive: false,
+      versions: 1,
+    });
+    await using other = await Rig.started({
+      database,
+      exclusive: false,
+      controlPlane: "cp-2",
+    });
+    const b = await other.connect({ id: "b", instance: "i-b" });
+    b.apply(1);
+    const pass = async (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        await live(one, 1, []);
+        await live(other, 1, [b]);
+      }
+    };
+    await pass(2);
+    await stage(one, ["b"], { holdMs: 15_000 });
+    await pass(12);
+    other.clock.setWall(other.clock.wall() + ahead);
+    b.apply(2);
+    await pass(14);
+    assert.equal((await one.store.head()).rollout?.version, 2);
+    await pass(5);
+    assert.equal((await one.store.rollout(2))?.outcome, "promoted");
+  }
+});
+
 Deno.test("takeBack() says that a rollout is over, also where what was before it is not kept any more", async () => {
   const store = new MemoryStore({ keepVersions: 2, log: new FakeLog() });
   const nobody = { author: null, message: null };
@@ -376,6 +409,23 @@ Deno.test("Hub gives a canary that applies late the whole hold", async () => {
   assert.equal((await rig.store.head()).rollout?.version, 2);
   await live(rig, 2, [a, b]);
   assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
+});
+
+Deno.test("Hub halts no rollout by a canary that serves it and connects anew when its time to apply it is over", async () => {
+  for (const hangs of [true, false]) {
+    await using rig = await Rig.started({ versions: 1 });
+    const [a, b] = await two(rig);
+    const { version } = await stage(rig, ["a", "b"], { holdMs: 10_000 });
+    a.apply(2);
+    await live(rig, 8, [a, b]);
+    b.apply(2);
+    await live(rig, 8, [a, b]);
+    if (!hangs) a.link.closed();
+    const again = await rig.connect({ ...version, id: "a", instance: "i-a" });
+    assert.equal((await rig.store.head()).rollout?.version, 2);
+    await live(rig, 3, [again, b]);
+    assert.equal((await rig.store.rollout(2))?.outcome, "promoted");
+  }
 });
 
 Deno.test("Hub promotes nothing before a canary that counts has told how it went until after the hold", async () => {

@@ -545,8 +545,13 @@ export class Exchange {
       const now = this.#clock.now();
       const late = now - due;
       const heldUpMs = late > HELD_UP_MS ? late : 0;
+      const ids = new Set(this.#orders.holds.map(({ id }) => id));
       for (const connection of this.#directory.all) {
         this.dispatch(connection, { type: "tick", now, heldUpMs });
+        // Of one that is wrongly taken for over, as the store has yet to be read, the router tells again.
+        if (stateOf(connection).holds.some(({ id }) => !ids.has(id))) {
+          this.dispatch(connection, { type: "holds", now, ids });
+        }
       }
       this.#judgement.tick(now);
       this.#sweepLater();

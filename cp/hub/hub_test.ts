@@ -307,6 +307,86 @@ Deno.test("Hub finds other digests and versions above the head in conflict", asy
   assert.equal(rig.log.find("in conflict").length, 2, "told once");
 });
 
+Deno.test("Hub gives a version the whole time to be confirmed, though its clock is ahead, unless that began before", async () => {
+  const database = new MemoryDatabase();
+  const options = { database, exclusive: false };
+  const ahead = (rig: Rig) => rig.clock.setWall(Date.now() + 50_000);
+  await using rig = new Rig(options);
+  ahead(rig);
+  await rig.commit();
+  await rig.hub.start();
+  await rig.store.commit(
+    () => makeConfig(["x"]),
+    { author: null, message: null },
+    { confirmWithinMs: 40_000 },
+  );
+  await settle();
+  await rig.clock.advance(39_000);
+  assert.equal((await rig.store.head()).trial?.version, 2);
+  {
+    // One that starts now knows nothing but what the clocks say.
+    await using late = new Rig({ ...options, controlPlane: "cp-2" });
+    ahead(late);
+    await late.hub.start();
+    await late.clock.advance(1);
+    assert.equal(late.log.find("is taken back").length, 1);
+  }
+  assert.equal((await rig.store.head()).trial, null);
+  await rig.store.commit(
+    () => makeConfig(["y"]),
+    { author: null, message: null },
+    { confirmWithinMs: 40_000 },
+  );
+  await settle();
+  await rig.clock.advance(41_000);
+  assert.equal(rig.log.find("is taken back").length, 1);
+});
+
+Deno.test("Hub remembers what routers tell of holds only until these are over, or released", async () => {
+  await using rig = await Rig.started({ exclusive: false, versions: 1 });
+  const router = await rig.connect({ id: "a", features: ["hold"] });
+  router.apply(1);
+  const place = async (id: string, forMs: number) => {
+    const wall = rig.clock.wall();
+    await rig.store.changeOrders((orders) => ({
+      ...orders,
+      holds: [...orders.holds, {
+        id,
+        version: 1,
+        customers: [id],
+        createdAt: new Date(wall).toISOString(),
+        until: new Date(wall + forMs).toISOString(),
+        author: null,
+        untilReleased: false,
+        endedBy: null,
+        cutStreamsMs: null,
+      }],
+    }));
+    await settle();
+    router.say({ type: "holding", id, requests: 1 });
+    await settle();
+  };
+  /** What is kept of them in the roster. */
+  const kept = async () => {
+    router.say({ type: "drained", version: 1 });
+    await rig.clock.advance(600);
+    const [record] = await rig.store.routers();
+    return record?.holds.map(({ id }) => id);
+  };
+  // The store goes by the machine's clock.
+  rig.clock.setWall(Date.now());
+  await place("short", 10_000);
+  await place("long", 100_000);
+  router.say({ type: "holding", id: "of-nobody" });
+  await rig.clock.advance(1000);
+  assert.deepEqual(await kept(), ["short", "long"]);
+  await rig.clock.advance(9_000);
+  assert.deepEqual(await kept(), ["long"]);
+  await rig.store.changeOrders((orders) => ({ ...orders, holds: [] }));
+  await rig.clock.advance(1000);
+  assert.deepEqual(await kept(), []);
+});
+
 Deno.test("Hub holds blank routers back while conflicts outnumber followers", async () => {
   await using rig = await Rig.started({ versions: 1 });
   const { version, epoch, digest } = (await rig.store.current())!;

@@ -108,7 +108,12 @@ export class OrderSender {
     if (session.kind !== "open") return;
     const { version: served } = session.served;
     const now = this.#options.clock.wall();
-    for (const { version, afterMs, until } of this.#orders!.cuts) {
+    const { cuts } = this.#orders!;
+    const known = new Set(cuts.map((cut) => cutId(cut.version, cut.until)));
+    for (const id of ordered) {
+      if (isCut(id) && !known.has(id)) ordered.delete(id);
+    }
+    for (const { version, afterMs, until } of cuts) {
       const id = cutId(version, until);
       if (
         ordered.has(id) || served === null || served < version ||

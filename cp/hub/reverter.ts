@@ -19,6 +19,8 @@ export class Reverter {
   readonly #log: Logger;
   readonly #clock: Clock;
   #trial: Trial | null = null;
+  /** Whether the store has told of a head before. */
+  #told = false;
   #cancel: (() => void) | null = null;
   #reverting: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -31,6 +33,8 @@ export class Reverter {
 
   /** The store says that this version waits to be confirmed; null for none. */
   changed(trial: Trial | null): void {
+    const first = !this.#told;
+    this.#told = true;
     if (
       trial !== null && trial.version === this.#trial?.version &&
       trial.until === this.#trial.until
@@ -39,8 +43,11 @@ export class Reverter {
     this.#cancel = null;
     this.#trial = trial;
     if (trial === null || this.#stopped) return;
-    // A clock that was set back gives nobody more time than was asked for.
-    const left = Date.parse(trial.until) - this.#clock.wall();
+    // Only one that began before this process has the time left that the clocks say, which may not agree. One that was
+    // set back gives nobody more than was asked for.
+    const left = first
+      ? Date.parse(trial.until) - this.#clock.wall()
+      : trial.withinMs;
     this.#after(Math.min(left, trial.withinMs));
   }
 

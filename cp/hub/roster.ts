@@ -6,7 +6,7 @@ import type { Clock } from "../../shared/clock.ts";
 const GATHER_MS = 500;
 /** The same for routers that the store does not have. */
 const SOON_MS = 20;
-/** How many records one write holds. */
+/** How many records one write holds, as long as none fails. */
 const BATCH = 500;
 /** A record counts as live for so long after it was written … */
 const LIVE_MS = 60_000;
@@ -49,6 +49,7 @@ export class Roster {
   /** Whether the last read of the store went well. */
   complete = false;
   #retryMs = RETRY_MS;
+  #batch = BATCH;
   #cancelWrite: (() => void) | null = null;
   /** What is due is a router that is new. */
   #soon = false;
@@ -184,6 +185,7 @@ export class Roster {
       if (this.#isLive(id)) continue;
       this.#dirty.delete(id);
       this.#known.delete(id);
+      this.#listed.delete(id);
       try {
         await this.#store.deleteRouter(id);
       } catch (error) {
@@ -316,7 +318,7 @@ export class Roster {
       const ids: string[] = [];
       for (const id of this.#dirty) {
         ids.push(id);
-        if (ids.length === BATCH) break;
+        if (ids.length === this.#batch) break;
       }
       const records: RouterRecord[] = [];
       for (const id of ids) {
@@ -328,7 +330,9 @@ export class Roster {
         await this.#store.saveRouters(records);
         for (const { id } of records) this.#listed.add(id);
       } catch (error) {
+        // They come last from now on, and with fewer beside them: one that cannot be written keeps no others from it.
         for (const id of ids) this.#dirty.add(id);
+        this.#batch = Math.max(1, this.#batch >> 1);
         this.failures++;
         if (!this.#failing) {
           this.#log.warn("the roster cannot be written; trying again", {
@@ -341,6 +345,7 @@ export class Roster {
         this.#failing = true;
         return;
       }
+      this.#batch = Math.min(BATCH, this.#batch * 2);
       if (this.#failing) this.#log.info("the roster can be written again");
       this.#failing = false;
     }

@@ -192,6 +192,66 @@ Deno.test("Roster tries a failed write again, and pushing does not suffer", asyn
   assert.equal(rig.log.find("roster can be written again").length, 1);
 });
 
+Deno.test("Roster lists at once who comes back after it was forgotten for want of room", async () => {
+  const clock = new SettlingClock();
+  const store = new CountingStore();
+  const live = new Set<string>();
+  const roster = new Roster({
+    store,
+    log: new FakeLog(),
+    clock,
+    controlPlane: "cp-1",
+    exclusive: true,
+    maxGone: 1,
+    live: (id) => live.has(id) ? routerOf(id) : null,
+    isLive: (id) => live.has(id),
+    liveIds: () => live,
+  });
+  const listed = async () => (await store.routers()).map(({ id }) => id);
+  roster.start();
+  for (const id of ["a", "b"]) {
+    live.add(id);
+    roster.touch(id);
+    await clock.advance(1000);
+    live.delete(id);
+    const goneSince = new Date(clock.wall()).toISOString();
+    roster.leave(routerOf(id, { goneSince }), { ending: false });
+    await clock.advance(1000);
+  }
+  assert.deepEqual(await listed(), ["b"]);
+  live.add("a");
+  roster.touch("a");
+  await clock.advance(100);
+  assert.deepEqual(await listed(), ["a", "b"]);
+  await roster.stop();
+});
+
+Deno.test("Roster writes all others where a record cannot be written", async () => {
+  const refused = new Set(["router-7"]);
+  class PickyStore extends CountingStore {
+    override async saveRouters(
+      records: readonly RouterRecord[],
+    ): Promise<void> {
+      this.failing = records.some(({ id }) => refused.has(id));
+      await super.saveRouters(records);
+    }
+  }
+  const store = new PickyStore();
+  await using rig = await Rig.started({ store, versions: 1 });
+  const routers = [];
+  for (let index = 0; index < 20; index++) {
+    routers.push(await rig.connect({ id: `router-${index}` }));
+  }
+  for (let second = 0; second < 240; second++) {
+    await rig.clock.advance(1000);
+    for (const { say } of routers) say({ type: "pong" });
+  }
+  assert.equal((await store.routers()).length, 19);
+  refused.clear();
+  await rig.clock.advance(31_000);
+  assert.equal((await store.routers()).length, 20);
+});
+
 Deno.test("Roster forgets those longest gone, whoever else is connected", async () => {
   const store = new CountingStore();
   const clock = new SettlingClock();

@@ -144,7 +144,7 @@ export interface OpenSession {
   readonly counts: readonly CountSample[];
   /** What it told last of its old work; null before it did. */
   readonly oldWork: OldWork | null;
-  /** What it told last of each hold. */
+  /** What it told last of each hold that is not over. */
   readonly holds: readonly HoldState[];
   /** What it may still say; see `burst`. */
   readonly allowance: number;
@@ -182,6 +182,12 @@ export type SessionEvent =
   | { readonly type: "evict"; readonly now: number }
   /** Somebody asked for the config to be pushed again. */
   | { readonly type: "resend"; readonly now: number }
+  /** Only these holds are not over. */
+  | {
+    readonly type: "holds";
+    readonly now: number;
+    readonly ids: ReadonlySet<string>;
+  }
   /** Time has gone by; `heldUpMs` of it this process was held up and could hear nobody. */
   | { readonly type: "tick"; readonly now: number; readonly heldUpMs: number };
 

@@ -113,6 +113,10 @@ function react(session: OpenSession, event: SessionEvent): Step {
       return receive(session, event);
     case "resend":
       return resend(session);
+    case "holds": {
+      const holds = session.holds.filter(({ id }) => event.ids.has(id));
+      return [{ ...session, holds }, []];
+    }
     case "tick":
       return tick(excuse(session, event), now);
     default:

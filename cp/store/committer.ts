@@ -34,6 +34,7 @@ import {
   type Version,
 } from "./store.ts";
 import {
+  alwaysMakes,
   checkAttribution,
   checkTrial,
   confirmedHead,
@@ -272,7 +273,10 @@ export class Committer {
     const { version, head } = base.known;
     await makeDigests(config.customers);
     const digest = digestOf(tailOf(config).digest, config.customers.buckets);
-    if (request.takeover === null && digest === version?.digest) {
+    if (
+      digest === version?.digest &&
+      !alwaysMakes(request.takeover, request.options)
+    ) {
       return { version, previous: version, changed: false };
     }
     const info = nextInfo(head, digest, { config, ...request });

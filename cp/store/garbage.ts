@@ -11,6 +11,7 @@ import {
   infoKey,
   MANIFEST_PREFIX,
   manifestKey,
+  ROLLOUT_PREFIX,
   rolloutKey,
   SWEPT_KEY,
 } from "./keys.ts";
@@ -153,8 +154,7 @@ export class Garbage {
       const [version, next] = this.#kept as [number, number, ...number[]];
       await this.#addCandidates(version, next);
       await db.commit(
-        db.atomic().delete(infoKey(version)).delete(manifestKey(version))
-          .delete(rolloutKey(version)),
+        db.atomic().delete(infoKey(version)).delete(manifestKey(version)),
         manifestKey(version),
       );
       this.#kept.shift();
@@ -166,10 +166,35 @@ export class Garbage {
       await this.#sweepDropped();
     }
     if (excess > 0) {
+      await this.#dropRollouts(this.#kept[0]!);
       log.debug("old versions were dropped", {
         dropped: excess,
         oldest: this.#kept[0],
       });
+    }
+  }
+
+  /** Deletes how rollouts of versions before the oldest that is kept ended, but for the newest rollout of all. */
+  async #dropRollouts(oldest: number): Promise<void> {
+    const { db } = this.#options;
+    const before = { prefix: ROLLOUT_PREFIX, end: rolloutKey(oldest) };
+    const old: Deno.KvKey[] = [];
+    for await (const { key } of db.list(before, { batchSize: 100 })) {
+      old.push(key);
+    }
+    if (old.length === 0) return;
+    const newest = db.list({ prefix: ROLLOUT_PREFIX }, {
+      limit: 1,
+      reverse: true,
+      batchSize: 1,
+    });
+    for await (const { key } of newest) {
+      if (key.at(-1) === old.at(-1)!.at(-1)) old.pop();
+    }
+    for (let at = 0; at < old.length; at += BATCH) {
+      const operation = db.atomic();
+      for (const key of old.slice(at, at + BATCH)) operation.delete(key);
+      await db.commit(operation, ROLLOUT_PREFIX);
     }
   }
 

@@ -21,6 +21,7 @@ import {
   type VersionStore,
 } from "./store.ts";
 import {
+  alwaysMakes,
   checkAttribution,
   checkKeepVersions,
   checkLimit,
@@ -294,7 +295,7 @@ export class MemoryStore implements VersionStore {
     const previous = database.versions.get(database.head.version) ?? null;
     const config = await edit(previous, database.head);
     const digest = configDigest(config);
-    if (takeover === null && previous?.digest === digest) {
+    if (previous?.digest === digest && !alwaysMakes(takeover, options)) {
       return { version: previous, previous, changed: false };
     }
     const info = nextInfo(database.head, digest, {
@@ -318,7 +319,13 @@ export class MemoryStore implements VersionStore {
     for (const dropped of database.versions.keys()) {
       if (database.versions.size <= kept) break;
       database.versions.delete(dropped);
-      database.rollouts.delete(dropped);
+    }
+    const [oldest = 0] = database.versions.keys();
+    const newestRollout = Math.max(...database.rollouts.keys());
+    for (const over of database.rollouts.keys()) {
+      if (over < oldest && over !== newestRollout) {
+        database.rollouts.delete(over);
+      }
     }
     for (const alarm of database.alarms) alarm.ring();
     return { version, previous, changed: true };

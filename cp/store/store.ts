@@ -194,11 +194,11 @@ export interface CommitOptions {
    * changes nothing.
    */
   readonly confirmWithinMs?: number;
-  /** This version was not confirmed in time, and the edit takes it back. */
+  /** This version was not confirmed in time, and the edit takes it back: it makes a version also where it changes nothing. */
   readonly reverts?: number;
   /** The version goes to canaries first; see {@linkcode StagedRollout}. Of no account where the edit changes nothing. */
   readonly staging?: Staging;
-  /** The edit takes this version back, which canaries serve. */
+  /** The edit takes this version back, which canaries serve: it makes a version also where it changes nothing. */
   readonly halts?: {
     readonly version: number;
     readonly outcome: Exclude<RolloutOutcome, "promoted">;
@@ -368,7 +368,10 @@ export interface VersionStore {
     by: string | null,
     ends?: readonly CanaryEnd[],
   ): Promise<Head>;
-  /** Staged rollouts that are over, of versions that are kept, newest first, below version `before`. */
+  /**
+   * Staged rollouts that are over, newest first, below version `before`: those of versions that are kept, or newer than
+   * the oldest of these, and the newest of all.
+   */
   rollouts(
     options: { before?: number; limit: number },
   ): Promise<EndedRollout[]>;

@@ -277,6 +277,26 @@ export function testStore(
     assert.deepEqual(await ended(), [3, 4, null]);
   });
 
+  test("commit() that takes a version back makes one also of the contents that there are", async (store) => {
+    await store.commit(assign("acme", "b"), NOBODY);
+    const trial = await store.commit(assign("acme", "a"), NOBODY, {
+      confirmWithinMs: 1000,
+    });
+    const same = () => trial.version.config;
+    const back = await store.commit(same, NOBODY, { reverts: 2 });
+    assert.deepEqual([back.changed, back.version.version], [true, 3]);
+    assert.equal((await store.head()).trial, null);
+    const staged = await store.commit(assign("acme", "b"), NOBODY, {
+      staging: staging("a"),
+    });
+    const halted = await store.commit(() => staged.version.config, NOBODY, {
+      halts: { version: 4, outcome: "halted", reason: null },
+    });
+    assert.deepEqual([halted.changed, halted.version.version], [true, 5]);
+    assert.equal((await store.head()).rollout, null);
+    assert.equal((await store.rollout(4))?.takenBackBy, 5);
+  });
+
   test(
     "commit() keeps what may return, however few versions are kept",
     async (store) => {
@@ -417,8 +437,10 @@ export function testStore(
   });
 
   test(
-    "rollouts() forgets those of versions that are not kept",
+    "rollouts() forgets those of versions that are not kept, but for the newest",
     async (store) => {
+      const over = async () =>
+        (await store.rollouts({ limit: 10 })).map(({ version }) => version);
       await store.commit(assign("acme", "b"), NOBODY);
       await store.commit(assign("acme", "a"), NOBODY, {
         staging: staging("a"),
@@ -429,10 +451,37 @@ export function testStore(
       }
       // A database drops them beside what it is asked for.
       while ((await store.list({ limit: 10 })).length > 2);
-      assert.deepEqual(await store.rollouts({ limit: 10 }), []);
+      assert.deepEqual(await over(), [2]);
+      const staged = await store.commit(assign("acme", "a"), NOBODY, {
+        staging: staging("a"),
+      });
+      await store.promote(staged.version.version, null);
+      await store.commit(assign("acme", "b"), NOBODY);
+      while ((await over()).length > 1);
+      assert.deepEqual(await over(), [6]);
       assert.equal(await store.rollout(2), null);
     },
     { keepVersions: 2 },
+  );
+
+  test(
+    "rollouts() tells how one ended that was taken back, however few versions are kept",
+    async (store) => {
+      const before = await store.commit(assign("acme", "b"), NOBODY);
+      await store.commit(assign("acme", "a"), NOBODY, {
+        staging: staging("a"),
+      });
+      await store.commit(() => before.version.config, NOBODY, {
+        halts: { version: 2, outcome: "aborted", reason: "it was slow" },
+      });
+      while ((await store.list({ limit: 10 })).length > 1);
+      await store.commit(assign("acme", "a"), NOBODY);
+      while ((await store.list({ limit: 10 })).length > 1);
+      const [ended] = await store.rollouts({ limit: 10 });
+      assert.equal(ended?.reason, "it was slow");
+      assert.equal((await store.rollout(2))?.takenBackBy, 3);
+    },
+    { keepVersions: 1 },
   );
 
   test("setAssertions() keeps rules beside the versions, which tell by which they were made", async (store) => {
@@ -901,6 +950,30 @@ export function testStore(
     assert.deepEqual(found[0], records[0]);
     assert.equal(found[1]?.status, "rejected");
     assert.equal(found[1]?.error, `${"x".repeat(7999)}…`);
+    const hold = {
+      requests: Number.MAX_SAFE_INTEGER,
+      streams: Number.MAX_SAFE_INTEGER,
+      oldestMs: Number.MAX_SAFE_INTEGER,
+      waiting: Number.MAX_SAFE_INTEGER,
+    };
+    const holds = Array.from(
+      { length: 256 },
+      (_, n) => ({ ...hold, id: `${n}`.padEnd(64, "x") }),
+    );
+    // As JSON each of these characters takes six bytes.
+    const error = "\u0001".repeat(9000);
+    await store.saveRouters([
+      routerOf("router-0000", { error, holds: holds.slice(0, 16) }),
+      routerOf("router-0001", { error, holds }),
+      routerOf("router-0002", { version: 7 }),
+    ]);
+    const [long, longest, next] = await other.routers();
+    assert.deepEqual(long?.holds, holds.slice(0, 16));
+    for (const { error } of [long!, longest!]) {
+      assert.ok(error!.length > 3000 && error!.endsWith("\u0001…"));
+    }
+    assert.deepEqual(longest?.holds, []);
+    assert.equal(next?.version, 7);
     assert.equal(await store.deleteRouter("router-0001"), true);
     assert.equal(await store.deleteRouter("router-0001"), false);
     assert.equal((await store.routers()).length, 1199);

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Config } from "../../shared/config.ts";
 import {
@@ -27,6 +28,10 @@ const MAX_SUPERSEDED = 1000;
 const MAX_EPOCH = 128;
 /** Characters that are kept of a router's error. */
 const MAX_ERROR = 8000;
+/** Bytes that these may take as JSON, where some characters take six. */
+const MAX_ERROR_BYTES = 32_000;
+/** Bytes of a router's record as JSON, for the same reason: what else a router tells of itself is short. */
+const MAX_ROUTER_BYTES = 60_000;
 
 /** A takeover as {@linkcode VersionStore.takeover} is told of it. */
 export interface Takeover {
@@ -253,6 +258,14 @@ export function checkAttribution(attribution: Attribution): void {
   }
 }
 
+/** Whether a commit makes a version also where the contents stay: one that begins an epoch, or takes a version back. */
+export function alwaysMakes(
+  takeover: Takeover | null,
+  { reverts, halts }: CommitOptions,
+): boolean {
+  return takeover !== null || reverts !== undefined || halts !== undefined;
+}
+
 /** What is known of a version that is committed on top of `head` now. */
 export function nextInfo(
   head: Head,
@@ -413,9 +426,28 @@ export function keptNow(
     : Math.max(keepVersions, 2);
 }
 
-/** A router's record as it is kept: its error is cut at 8,000 characters. */
+/**
+ * A router's record as it is kept, so that it can be, whatever the router tells: its error is cut at 8,000 characters,
+ * or sooner where they take too many bytes, and it is without its holds where they are too many.
+ */
 export function keptRouter(record: RouterRecord): RouterRecord {
-  return record.error !== null && record.error.length > MAX_ERROR
-    ? { ...record, error: `${record.error.slice(0, MAX_ERROR - 1)}…` }
-    : record;
+  const error = record.error === null ? null : keptError(record.error);
+  const kept = error === record.error ? record : { ...record, error };
+  return kept.holds.length > 0 && jsonBytes(kept) > MAX_ROUTER_BYTES
+    ? { ...kept, holds: [] }
+    : kept;
+}
+
+function keptError(error: string): string {
+  let kept = error.length > MAX_ERROR
+    ? `${error.slice(0, MAX_ERROR - 1)}…`
+    : error;
+  while (jsonBytes(kept) > MAX_ERROR_BYTES) {
+    kept = `${kept.slice(0, kept.length / 2)}…`;
+  }
+  return kept;
+}
+
+function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }

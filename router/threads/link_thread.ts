@@ -173,7 +173,7 @@ export class LinkThread {
     } else if (message.type === "order") {
       // What is to be done under a config waits until that is served.
       const { order } = message;
-      this.#serving = this.#serving.then(() => this.#options.order(order));
+      this.#serving = this.#serving.then(() => this.#order(order));
     } else if (message.type === "report") {
       this.#report.value = this.#carriedOn(message.report);
     }
@@ -189,6 +189,18 @@ export class LinkThread {
       child.tell({ type: "served", free });
     } catch (error) {
       child.tell({ type: "refused", error: errorLine(error) });
+    }
+  }
+
+  /** What comes after it has to go on, whatever becomes of it. */
+  #order(order: Order): void {
+    try {
+      this.#options.order(order);
+    } catch (error) {
+      log.error("what the control plane wants done beside cannot be done", {
+        order: order.type,
+        error,
+      });
     }
   }
 

@@ -231,6 +231,42 @@ Deno.test("LinkThread goes on where a lost thread was, with its counts, and save
   deepEqual(born, ["mortal", "real"]);
 });
 
+/** A thread that wants something done, and then a config served, as soon as it is to connect. */
+const ORDERING = `data:text/javascript,${
+  encodeURIComponent(`
+    onmessage = ({ data }) => {
+      if (data.type === "start") {
+        postMessage({ type: "started", config: null, bootstrapProblem: null });
+      }
+      if (data.type === "connect") {
+        postMessage({ type: "order", order: { type: "release", id: "h" } });
+        postMessage({ type: "serve", config: {} });
+      }
+      if (data.type === "stop") postMessage({ type: "stopped" });
+    };
+  `)
+}`;
+
+Deno.test("LinkThread has a config served also after an order that failed", async () => {
+  const done: string[] = [];
+  await withLink({
+    module: ORDERING,
+    order: ({ type }) => {
+      done.push(type);
+      throw new Error("not this one");
+    },
+    serve: () => {
+      done.push("serve");
+      return Promise.resolve(true);
+    },
+  }, async (link) => {
+    await link.start();
+    link.connect({ id: "r", instance: "i" });
+    await eventually(() => done.length === 2, "the config is served");
+    deepEqual(done, ["release", "serve"]);
+  });
+});
+
 Deno.test("LinkThread.start() throws where its thread cannot start", () =>
   withLink(
     { module: "data:text/javascript,throw new Error('born dead')" },

@@ -2,6 +2,7 @@
 import { errorLine } from "../../shared/errors.ts";
 import { logger } from "../../shared/log.ts";
 import { systemClock } from "../../shared/clock.ts";
+import type { Order } from "../../shared/protocol.ts";
 import { activate, type ReadyConfig, readyConfig } from "../active.ts";
 import { DataPath } from "../data_path.ts";
 import type { TlsIdentity } from "../listen/tls_identity.ts";
@@ -18,6 +19,8 @@ const log = logger("threads");
 const COUNTED_INTERVAL = 1000;
 
 let data: DataPath | null = null;
+/** What it was told to do beside before it could. */
+let early: Order[] = [];
 /** The requests that it has told of. */
 let told = 0;
 let endLog = () => Promise.resolve();
@@ -44,7 +47,8 @@ scope.onmessage = ({ data: message }) => {
       working = working.then(() => carryOut("serving", swap));
       return;
     case "order":
-      data?.order(message.order);
+      if (data === null) early.push(message.order);
+      else data.order(message.order);
       return;
     case "count":
       scope.postMessage({
@@ -81,7 +85,8 @@ async function start(
       holding: (report) => scope.postMessage({ type: "holding", report }),
     });
     if (config !== null) serve(readyConfig(config));
-    for (const hold of holds) data.order(hold);
+    for (const order of [...holds, ...early]) data.order(order);
+    early = [];
     for (const { address, protocol } of listeners) {
       await data.listen(address, { protocol, tls: tls.identity });
     }

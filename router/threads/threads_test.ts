@@ -1,5 +1,7 @@
 import { equal, match, rejects } from "node:assert/strict";
 import { activeAt, eventually } from "../testing.ts";
+import type { Hold } from "../../shared/protocol.ts";
+import { ServingThread } from "./serving_thread.ts";
 import { Threads, type ThreadsOptions } from "./threads.ts";
 
 const OPTIONS: ThreadsOptions = {
@@ -48,6 +50,45 @@ Deno.test("Threads.start() throws where a thread cannot listen", async () => {
     /Cannot start|in use/,
   );
   taken.close();
+});
+
+Deno.test("ServingThread does what it is told while it starts, in that order", async () => {
+  const reports: string[] = [];
+  const thread = new ServingThread({
+    module: import.meta.resolve("./serving_worker.ts"),
+    lost: (error) => reports.push(error),
+    fenceChanged: () => {},
+    holding: ({ id }) => reports.push(id),
+  });
+  const hold = (id: string): Hold => ({
+    type: "hold",
+    id,
+    version: 1,
+    customers: [`of-${id}`],
+    for_ms: 60_000,
+    until_released: false,
+    cut_streams_ms: null,
+  });
+  const started = thread.start({
+    type: "start",
+    env: { LOG_LEVEL: "error" },
+    tls: OPTIONS.tls,
+    listeners: [],
+    threads: 2,
+    via: OPTIONS.via,
+    config: null,
+    holds: [hold("before")],
+  });
+  thread.order({ type: "release", id: "before" });
+  thread.order(hold("early"));
+  await started;
+  // One that was released is told of no more.
+  thread.order(hold("before"));
+  thread.order(hold("late"));
+  await eventually(() => reports.includes("late"), "it holds");
+  equal([...new Set(reports)].join(" "), "before early late");
+  equal(reports.filter((id) => id === "before").length, 1);
+  await thread.stop(0);
 });
 
 Deno.test("Threads puts another thread in the place of one that dies, and keeps what it counted", async () => {
