@@ -126,7 +126,7 @@ export function toProblem(error: unknown): ProblemError {
       `What is stored under ${error.key} does not match its digest, so it is neither shown nor pushed; routers keep what they have. ${
         error.key === keyText(HEAD_KEY)
           ? "No edit can repair this record: restore the store from a backup; or set it aside, start with a new one, PUT /v1/config with what a router's GET /config answers, then POST /v1/takeover."
-          : "Where it is of the committed version, PUT /v1/config without If-Match replaces that, with what a router's GET /config answers; or restore the store from a backup."
+          : "Where it is of the committed version, PUT /v1/config without If-Match, confirm_within or canary replaces that, with what a router's GET /config answers; or restore the store from a backup."
       }`,
       { cause: error },
     );
