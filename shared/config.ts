@@ -17,6 +17,21 @@ export interface Config {
   readonly customers: CustomerMap;
 }
 
+/** Where a config sends a customer, and why. */
+export function destinationOf(
+  { customers, defaultPlacement, endpoints }: Config,
+  customer: string,
+): { placement: string; endpoint: string; reason: "assigned" | "default" } {
+  const assigned = customers.get(customer);
+  const placement = assigned ?? defaultPlacement;
+  return {
+    placement,
+    // A valid config has an endpoint for each placement it names.
+    endpoint: endpoints.get(placement)!,
+    reason: assigned === undefined ? "default" : "assigned",
+  };
+}
+
 /** One thing that is wrong with a document. */
 export interface Problem {
   /** JSON Pointer (RFC 6901) of the offending place; empty for the whole document. */

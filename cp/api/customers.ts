@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { destinationOf } from "../../shared/config.ts";
 import { show } from "../../shared/json.ts";
 import type { VersionStore } from "../store/store.ts";
 import { customerName, placementName } from "./check.ts";
@@ -118,11 +119,11 @@ export function addCustomerCalls(
   }, async ({ params: { customer } }) => {
     const current = await store.current();
     if (current === null) throw emptyStore("not-found");
-    const placement = current.config.customers.get(customer);
+    const { placement, reason } = destinationOf(current.config, customer);
     return answer({
       customer,
-      placement: placement ?? current.config.defaultPlacement,
-      assigned: placement !== undefined,
+      placement,
+      assigned: reason === "assigned",
     }, { headers: { etag: `"${current.version}"` } });
   });
 

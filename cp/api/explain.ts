@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { destinationOf } from "../../shared/config.ts";
 import type { VersionStore } from "../store/store.ts";
 import { customerName } from "./check.ts";
 import { rolloutUnderWay } from "./config.ts";
@@ -35,13 +36,9 @@ export function addExplainCalls(
     const { head, version: current } = await store.newest();
     if (current === null) throw emptyStore("not-found");
     const { config, version, epoch } = current;
-    const assigned = config.customers.get(customer);
-    const placement = assigned ?? config.defaultPlacement;
     return answer({
       customer,
-      placement,
-      endpoint: config.endpoints.get(placement)!,
-      reason: assigned === undefined ? "default" : "assigned",
+      ...destinationOf(config, customer),
       version,
       epoch,
       rollout: rolloutUnderWay(head),

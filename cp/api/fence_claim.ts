@@ -1,4 +1,4 @@
-import type { Config } from "../../shared/config.ts";
+import { type Config, destinationOf } from "../../shared/config.ts";
 import type { Rollout } from "../hub/fleet.ts";
 import { StoreDamaged, type VersionStore } from "../store/store.ts";
 import { ConfigDiff } from "./config_diff.ts";
@@ -71,9 +71,9 @@ async function sendsBack(
   const returns = (was: string, then: string, is: string) =>
     was === is && was !== then;
   let found = returns(
-    endpointOf(before, before.defaultPlacement),
-    endpointOf(moved, moved.defaultPlacement),
-    endpointOf(now, now.defaultPlacement),
+    before.endpoints.get(before.defaultPlacement)!,
+    moved.endpoints.get(moved.defaultPlacement)!,
+    now.endpoints.get(now.defaultPlacement)!,
   );
   // Those who stayed assigned as they were.
   for (const [placement, was] of before.endpoints) {
@@ -87,22 +87,11 @@ async function sendsBack(
     await new ConfigDiff(from, to).summary(({ of, name }) => {
       if (found || of !== "customer") return;
       found = returns(
-        endpointFor(before, name),
-        endpointFor(moved, name),
-        endpointFor(now, name),
+        destinationOf(before, name).endpoint,
+        destinationOf(moved, name).endpoint,
+        destinationOf(now, name).endpoint,
       );
     });
   }
   return found;
-}
-
-/** Where a config sends a customer. */
-function endpointFor(config: Config, customer: string): string {
-  const { customers, defaultPlacement } = config;
-  return endpointOf(config, customers.get(customer) ?? defaultPlacement);
-}
-
-/** A valid config has an endpoint for each placement it names. */
-function endpointOf({ endpoints }: Config, placement: string): string {
-  return endpoints.get(placement)!;
 }

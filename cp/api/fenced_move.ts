@@ -110,6 +110,7 @@ export async function fencedMove<M extends MadeMove>(
     }),
   );
   const watch = fleet.follow();
+  let leave = false;
   try {
     if (!await fleet.refresh()) throw unavailable("the store cannot be read");
     const base = hold.version === 0 ? null : await store.get(hold.version);
@@ -140,7 +141,12 @@ export async function fencedMove<M extends MadeMove>(
       ...(force ? [] : lost),
     ];
     if (refused.length > 0 && made.changed) {
-      if (stopping.aborted) throw new LeftToItsDeadline();
+      if (stopping.aborted) {
+        leave = true;
+        throw unavailable(
+          "the control plane stops before all routers serve the move, which is committed; who is held is let go once the hold's time is over",
+        );
+      }
       const taken = await takeBack(deps, made);
       if (taken !== null) {
         await watch.wait(taken, {
@@ -179,22 +185,13 @@ export async function fencedMove<M extends MadeMove>(
       },
     };
   } catch (error) {
-    if (error instanceof LeftToItsDeadline) {
-      throw unavailable(
-        "the control plane stops before all routers serve the move, which is committed; who is held is let go once the hold's time is over",
-      );
-    }
-    // What may be committed is held until routers that hear of it serve it.
-    if (!(error instanceof CommitInDoubt)) await release(deps, hold);
+    // What is committed, or may be, is held until its time is over: routers that hear of it serve it by then.
+    leave ||= error instanceof CommitInDoubt;
+    if (!leave) await release(deps, hold);
     throw error;
   } finally {
     watch.end();
   }
-}
-
-/** The control plane stops with a move committed that not all routers serve. */
-class LeftToItsDeadline extends Error {
-  override name = "LeftToItsDeadline";
 }
 
 function unavailable(why: string): ProblemError {

@@ -1,4 +1,5 @@
 import { deepEqual, equal, match } from "node:assert/strict";
+import { destinationOf } from "../../shared/config.ts";
 import { type Answer, TestApp, type TestAppOptions } from "../app_fixture.ts";
 
 const ALL = {
@@ -37,8 +38,7 @@ async function holds(app: TestApp): Promise<number> {
 }
 
 async function placementOf(app: TestApp, customer: string): Promise<string> {
-  const { config } = (await app.store.current())!;
-  return config.customers.get(customer) ?? config.defaultPlacement;
+  return destinationOf((await app.store.current())!.config, customer).placement;
 }
 
 Deno.test("a fenced move is proven where all routers held and serve it, and lets everybody go", async () => {

@@ -55,6 +55,23 @@ function pushed({ socket }: FakeRouter): number[] {
   return socket.pushes.map(({ version }) => version!);
 }
 
+/** Two control planes on one store, which has version 1. */
+async function pair(): Promise<{ one: Rig; other: Rig } & AsyncDisposable> {
+  const database = new MemoryDatabase();
+  const shared = { database, exclusive: false };
+  await using guard = new AsyncDisposableStack();
+  const one = guard.use(await Rig.started({ ...shared, versions: 1 }));
+  const other = guard.use(
+    await Rig.started({ ...shared, controlPlane: "cp-2" }),
+  );
+  const resources = guard.move();
+  return {
+    one,
+    other,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
 /** Two routers that serve version 1. */
 async function two(rig: Rig): Promise<[FakeRouter, FakeRouter]> {
   const routers: [FakeRouter, FakeRouter] = [
@@ -232,17 +249,8 @@ Deno.test("a control plane that starts in the middle goes on: it waits for the c
 });
 
 Deno.test("control planes on one store take part: each pushes what its routers should serve, and watches the canaries", async () => {
-  const database = new MemoryDatabase();
-  await using one = await Rig.started({
-    database,
-    exclusive: false,
-    versions: 1,
-  });
-  await using other = await Rig.started({
-    database,
-    exclusive: false,
-    controlPlane: "cp-2",
-  });
+  await using both = await pair();
+  const { one, other } = both;
   const pass = async (
     seconds: number,
     a: FakeRouter,
@@ -299,17 +307,8 @@ Deno.test("control planes on one store take part: each pushes what its routers s
 
 Deno.test("a control plane promotes no version before canaries of others have served it for the hold", async () => {
   for (const ahead of [0, 3_600_000]) {
-    const database = new MemoryDatabase();
-    await using one = await Rig.started({
-      database,
-      exclusive: false,
-      versions: 1,
-    });
-    await using other = await Rig.started({
-      database,
-      exclusive: false,
-      controlPlane: "cp-2",
-    });
+    await using both = await pair();
+    const { one, other } = both;
     const b = await other.connect({ id: "b", instance: "i-b" });
     b.apply(1);
     const pass = async (seconds: number) => {
@@ -536,17 +535,8 @@ Deno.test("a version that is damaged in the store is taken back all the same, an
 });
 
 Deno.test("a canary whose control plane is dead is vouched for by nobody, whatever the roster says of it", async () => {
-  const database = new MemoryDatabase();
-  await using one = await Rig.started({
-    database,
-    exclusive: false,
-    versions: 1,
-  });
-  await using other = await Rig.started({
-    database,
-    exclusive: false,
-    controlPlane: "cp-2",
-  });
+  await using both = await pair();
+  const { one, other } = both;
   const a = await one.connect({ id: "a", instance: "i-a" });
   const b = await other.connect({ id: "b", instance: "i-b" });
   a.apply(1);

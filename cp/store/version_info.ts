@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { Config } from "../../shared/config.ts";
+import { type Config, destinationOf } from "../../shared/config.ts";
 import {
   type Attribution,
   type CanaryEnd,
@@ -349,8 +349,11 @@ function ordersUnder(
   { before, config }: { before: Config | null; config: Config },
 ): Orders {
   if (before === null || orders.holds.length === 0) return orders;
-  const goes = (customer: string) =>
-    routeIn(before, customer) !== routeIn(config, customer);
+  const goes = (customer: string) => {
+    const was = destinationOf(before, customer);
+    const is = destinationOf(config, customer);
+    return was.placement !== is.placement || was.endpoint !== is.endpoint;
+  };
   return {
     ...orders,
     holds: orders.holds.map((hold) =>
@@ -360,13 +363,6 @@ function ordersUnder(
         : { ...hold, endedBy: version }
     ),
   };
-}
-
-/** Where a config sends a customer, as text to compare by. */
-function routeIn(config: Config, customer: string): string {
-  const { customers, defaultPlacement, endpoints } = config;
-  const placement = customers.get(customer) ?? defaultPlacement;
-  return `${placement} ${endpoints.get(placement)}`;
 }
 
 /**
